@@ -1,0 +1,1 @@
+"""The demo knowledge base: its documents and its questions."""

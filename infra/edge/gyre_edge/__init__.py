@@ -1,0 +1,1 @@
+"""OpenAI-compatible REST in front of gyre's RPCs."""

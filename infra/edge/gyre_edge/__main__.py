@@ -1,0 +1,17 @@
+"""Starts the edge."""
+
+from __future__ import annotations
+
+from gyre_runtime.process import main as run
+
+from gyre_edge.app import build
+from gyre_edge.settings import Settings
+
+
+def main() -> None:
+    """Runs until told to stop."""
+    run(build, Settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Features of feedback on Feast."""

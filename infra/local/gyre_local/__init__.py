@@ -1,0 +1,1 @@
+"""Local platform: the real servers, started on this machine."""

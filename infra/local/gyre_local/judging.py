@@ -1,0 +1,49 @@
+"""The demo's last act: two prompts are run on the demo's questions and compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gyre_client import Gyre
+from gyre_client.cli.evaluation import differences_table, followed, write_report
+from gyre_client.evaluation import Target
+from gyre_demo.questions import read_questions
+from rich.console import Console
+from rich.rule import Rule
+
+DATASET = "demo-questions"
+PROMPTS = ("answer", "answer-free")
+METRICS = ("token_f1", "groundedness", "citation_recall", "refusal_correctness")
+# Enough pairs for a verdict, few enough not to keep anybody waiting.
+EXAMPLES = 30
+
+
+async def evaluate(console: Console, gyre: Gyre, page: Path) -> None:
+    """page: where the report goes. Raises GyreError."""
+    console.print(Rule(f"two prompts on {EXAMPLES} questions"))
+    await gyre.evaluation.upload_dataset(DATASET, examples())
+    ended = []
+    for prompt in PROMPTS:
+        target = Target(prompt_name=prompt)
+        started = await gyre.evaluation.start_run(DATASET, target, metrics=METRICS, limit=EXAMPLES)
+        ended.append(await followed(gyre, started, quiet=False))
+    if all(run.state == "succeeded" for run in ended):
+        runs = [run.run_id for run in ended]
+        (compared,) = await gyre.evaluation.compare(runs)
+        console.print(differences_table(compared))
+        await write_report(gyre, runs, page)
+    else:
+        console.print(*(f"run {run.run_id} {run.state}: {run.detail}" for run in ended))
+
+
+def examples() -> list[dict[str, object]]:
+    return [
+        {
+            "question": one.question,
+            "references": [one.reference_answer] if one.answer else [],
+            "unanswerable": one.answer is None,
+            "language": one.language,
+            "slices": {"kind": one.kind},
+        }
+        for one in read_questions()
+    ]

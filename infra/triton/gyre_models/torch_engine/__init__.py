@@ -1,0 +1,1 @@
+"""Engine `torch`: in-flight batching over any Hugging Face causal language model."""

@@ -1,0 +1,1 @@
+"""Engine `trtllm`: TensorRT-LLM's LLM API on NVIDIA GPUs."""

@@ -1,0 +1,49 @@
+"""The commands by name."""
+
+from __future__ import annotations
+
+import typer
+
+from gyre_client.cli import (
+    alerts,
+    ask,
+    chains,
+    deadletters,
+    documents,
+    drift,
+    evaluation,
+    experiments,
+    feedback,
+    ingest,
+    prompts,
+    review,
+    search,
+    status,
+)
+
+app = typer.Typer(
+    name="gyre",
+    help="Documents in, grounded and cited answers out.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+)
+app.command("ingest")(ingest.ingest)
+app.command("ask")(ask.ask)
+app.command("search")(search.search)
+app.add_typer(documents.app, name="documents")
+app.add_typer(feedback.app, name="feedback")
+app.add_typer(review.app, name="review")
+app.add_typer(prompts.app, name="prompts")
+app.add_typer(chains.app, name="chains")
+app.add_typer(experiments.app, name="experiments")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(drift.app, name="drift")
+app.command("status")(status.status)
+app.add_typer(deadletters.app, name="deadletters")
+app.add_typer(evaluation.app, name="eval")
+
+
+def main() -> None:
+    """Entry point of the `gyre` command."""
+    app()

@@ -1,0 +1,1 @@
+"""Events as they cross the wire: names, envelope, body."""

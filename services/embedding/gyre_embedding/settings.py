@@ -1,0 +1,35 @@
+"""Settings of the embedding service; every one is an environment variable GYRE_<NAME>."""
+
+from __future__ import annotations
+
+from gyre_runtime.settings import RuntimeSettings
+
+
+class Settings(RuntimeSettings):
+    """What the embedding service needs to know."""
+
+    grpc_address: str = "127.0.0.1:50052"
+    """Where the RPCs are answered."""
+    metrics_port: int = 9102
+    """Port of the Prometheus metrics."""
+    triton_address: str = "127.0.0.1:8001"
+    """gRPC address of the model server."""
+    embedding_model: str = "all-minilm-l6-v2"
+    """Model on Triton for bulk work; its name is written beside every vector."""
+    embedding_query_model: str = "all-minilm-l6-v2-query"
+    """The same model loaded a second time, so that a query never waits behind a bulk batch."""
+    embedding_dimension: int = 384
+    """Numbers per vector."""
+    embedding_batch_size: int = 32
+    """Passages per bulk request: each request ends with idle cores, which few passages feel."""
+    embedding_urgent_texts: int = 32
+    """Texts of one call at most that go to the model for queries; more of them are bulk work. A
+    question and the sentences that it is compared with (16) must be fewer: a person waits."""
+    embedding_in_flight: int = 2
+    """Bulk requests on their way to the model server at once."""
+    embedding_timeout: float = 30.0
+    """Seconds to wait for one batch of bulk work."""
+    embedding_attempts: int = 4
+    """How often a part is tried whose vectors are unusable, before it is given up."""
+    handler_concurrency: int = 16
+    """Parts of documents that are worked on at once; their passages share batches."""

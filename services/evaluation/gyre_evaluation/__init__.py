@@ -1,0 +1,1 @@
+"""Answers, prompts and models scored; drift and abuse seen."""

@@ -1,0 +1,1 @@
+"""Datasets, runs and recorded answers in the service's database."""

@@ -1,0 +1,1 @@
+"""Reports as pages: `page.py` fills `page.html.jinja`, `plots.py` draws."""

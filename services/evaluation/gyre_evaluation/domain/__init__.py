@@ -1,0 +1,1 @@
+"""Nouns and verbs of evaluation; knows no vendor, no wire, no store."""

@@ -1,0 +1,212 @@
+"""Runs: a target answers a dataset's examples, and each answer is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from gyre_evaluation.domain.errors import RequestInvalid
+from gyre_evaluation.domain.examples import Example, digest
+from gyre_evaluation.domain.metrics.case import Case, Cited, Evidence
+from gyre_evaluation.domain.metrics.metric import Metric, Need, Score
+
+
+class Kind(StrEnum):
+    """How an example becomes an answer."""
+
+    ANSWER = "answer"
+    GENERATE = "generate"
+    CHAIN = "chain"
+    RECORDED = "recorded"
+
+
+class RunState(StrEnum):
+    """How far a run is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is evaluated. Empty or None means what the inference service has in force."""
+
+    kind: Kind = Kind.ANSWER
+    prompt_name: str = ""
+    prompt_version: str = ""
+    model: str = ""
+    chain: str = ""
+    chain_version: str = ""
+    collection: str = ""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    top_k: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind is Kind.CHAIN and not self.chain:
+            raise RequestInvalid({"target.chain": "name the chain"})
+        if self.top_k < 0 or self.top_k > 50:
+            raise RequestInvalid({"target.top_k": "give 1 to 50, or 0 for the service's setting"})
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def title(self) -> str:
+        """A few words for people."""
+        prompt = "@".join(filter(None, (self.prompt_name, self.prompt_version)))
+        chain = "@".join(filter(None, (self.chain, self.chain_version)))
+        what = f"prompt {prompt}" if prompt else " ".join(filter(None, (self.kind.value, chain)))
+        heat = "" if self.temperature is None else f"t={self.temperature:g}"
+        return ", ".join(filter(None, (what, self.model, heat)))
+
+
+def target_from(given: Mapping[str, Any]) -> Target:
+    return Target(**{**given, "kind": Kind(given["kind"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """An answer as the target gave it. refused: None where only the text can tell. Seconds; tokens.
+
+    cost_micros: None where the model has no price. error: why there is no answer.
+    """
+
+    text: str = ""
+    answer_id: str = ""
+    model: str = ""
+    refused: bool | None = None
+    citations: tuple[Cited, ...] = ()
+    passages: tuple[Evidence, ...] = ()
+    seconds: float = 0.0
+    first_text_seconds: float | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_micros: int | None = None
+    error: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def produced_from(given: Mapping[str, Any]) -> Produced:
+    return Produced(
+        **{
+            **given,
+            "citations": tuple(Cited(**one) for one in given["citations"]),
+            "passages": tuple(Evidence(**one) for one in given["passages"]),
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One example of a run, done. cached: the answer is from an earlier run."""
+
+    example_id: str
+    produced: Produced
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One metric over the answers of a run. low, high: 95 % interval of the mean."""
+
+    metric: str
+    count: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds, tokens, millionths of the currency."""
+
+    latency_p50: float = 0.0
+    latency_p95: float = 0.0
+    first_text_p50: float | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_micros: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """limit: at most so many examples; 0 is all. detail: why it failed."""
+
+    run_id: str
+    tenant: str
+    author: str
+    target: Target
+    dataset: str
+    dataset_version: int
+    metrics: tuple[str, ...]
+    create_time: datetime
+    split: str = ""
+    label: str = ""
+    limit: int = 0
+    ignore_cache: bool = False
+    concurrency: int = 0
+    baseline_run_id: str = ""
+    state: RunState = RunState.QUEUED
+    detail: str = ""
+    examples: int = 0
+    done: int = 0
+    failures: int = 0
+    cached: int = 0
+    summaries: tuple[Summary, ...] = ()
+    costs: Costs = Costs()
+    end_time: datetime | None = None
+
+    @property
+    def title(self) -> str:
+        return self.label or self.target.title
+
+
+def cache_key(tenant: str, target: Target, stamp: str, example: Example) -> str:
+    """The same key, the same answer. stamp: what `Target` leaves open (the prompt version in force,
+    the model's and the index's version): an answer of other files must not be taken."""
+    given = example.recorded_answer if target.kind is Kind.RECORDED else ""
+    return digest([tenant, target.as_json(), stamp, example.question, given])
+
+
+def case_of(example: Example, produced: Produced) -> Case:
+    """The example's own passages count before those of the search."""
+    return Case(
+        question=example.question,
+        answer=produced.text,
+        references=example.references,
+        passages=example.passages or produced.passages,
+        relevant_ids=frozenset(example.relevant_ids),
+        unanswerable=example.unanswerable,
+        refused=produced.refused,
+        citations=produced.citations,
+        language=example.language,
+    )
+
+
+def fitting(metrics: Sequence[Metric], examples: Sequence[Example], target: Target) -> list[str]:
+    """Names of the metrics that at least one example can be scored by."""
+    finds = target.kind in (Kind.ANSWER, Kind.CHAIN)
+    has = {
+        Need.REFERENCES: any(one.references for one in examples),
+        Need.PASSAGES: finds or any(one.passages for one in examples),
+        Need.RELEVANT: any(one.relevant_ids for one in examples),
+        Need.CITATIONS: True,
+        Need.BASELINE: False,  # asked for by name alone
+    }
+    return [metric.name for metric in metrics if all(has[need] for need in metric.needs)]

@@ -1,0 +1,1 @@
+"""The stories: datasets, runs, comparisons; live answers watched."""

@@ -1,0 +1,1 @@
+"""Measures what the service decides by, and fits its constants: `python -m measuring --help`."""

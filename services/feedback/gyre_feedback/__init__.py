@@ -1,0 +1,1 @@
+"""What people thought, and what follows from it."""

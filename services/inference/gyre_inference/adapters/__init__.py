@@ -1,0 +1,1 @@
+"""One file per neighbour of the service, and their twins in memory."""

@@ -1,0 +1,190 @@
+"""The only place where the parts of the service are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from gyre.evaluation.v1.events_pb2 import AlertAcknowledged, AlertRaised
+from gyre.inference.v1 import events_pb2, service_pb2, service_pb2_grpc
+from gyre_runtime.bus import Bus
+from gyre_runtime.database import Database
+from gyre_runtime.process import Service
+from gyre_runtime.rpc import RpcServer, channel
+from gyre_runtime.telemetry import logger
+
+from gyre_inference.adapters.addresses import Allowed
+from gyre_inference.adapters.built_in import CHAINS, PROMPTS, built_in_chains, built_in_prompts
+from gyre_inference.adapters.chain_runs import DatabaseChainRuns
+from gyre_inference.adapters.embedding import EmbeddingSentenceVectors, embedding_service
+from gyre_inference.adapters.experiments import DatabaseExperiments
+from gyre_inference.adapters.http_tools import HttpxTools
+from gyre_inference.adapters.records import OutboxRecords
+from gyre_inference.adapters.registry import DatabaseRegistry
+from gyre_inference.adapters.retrieval import RetrievalPassageSearch, retrieval_service
+from gyre_inference.adapters.tables import MIGRATIONS, metadata
+from gyre_inference.adapters.templates import JinjaTemplates
+from gyre_inference.adapters.throttles import DatabaseThrottles
+from gyre_inference.adapters.triton import TritonLanguageModel, Watchdogs, triton_at
+from gyre_inference.domain.generation import Parameters
+from gyre_inference.domain.policy import Policy
+from gyre_inference.doors import chains, experiments, prompts
+from gyre_inference.handlers import listeners
+from gyre_inference.ports import LanguageModel, PassageSearch, SentenceVectors
+from gyre_inference.rpc import InferenceServicer
+from gyre_inference.settings import Settings
+from gyre_inference.use_cases.built_in import BuiltInFile
+from gyre_inference.use_cases.stories import Neighbours, Stories
+from gyre_inference.use_cases.sweeping import Sweeper
+from gyre_inference.use_cases.throttling import Throttling
+
+NAME = "inference"
+Connections = list[AbstractAsyncContextManager[Any]]
+ROLES = {name: frozenset({"reader"}) for name in ("Answer", "Generate", "RunChain")}
+_HEARD_BY_EVERY_PROCESS = (
+    events_pb2.PromptPromoted,
+    events_pb2.ChainPromoted,
+    events_pb2.ExperimentStarted,
+    events_pb2.ExperimentStopped,
+)
+_log = logger(__name__)
+
+
+def build(
+    settings: Settings,
+    *,
+    search: PassageSearch | None = None,
+    vectors: SentenceVectors | None = None,
+    model: LanguageModel | None = None,
+    database: Database | None = None,
+    bus: Bus | None = None,
+) -> Service:
+    """The service, not yet started; what is given replaces the real thing. A bus that is given
+    was made with the database that is given."""
+    database = database or Database(_url(settings), metadata, migrations=MIGRATIONS)
+    bus = bus or Bus(settings, NAME, database=database)
+    connections: Connections = []
+    runs = DatabaseChainRuns(database)
+    neighbours = Neighbours(
+        search=search or _search(settings, connections),
+        vectors=vectors or _vectors(settings, connections),
+        model=model or _model(settings, connections),
+        tools=_tools(settings),
+        templates=JinjaTemplates(),
+        registry=DatabaseRegistry(database),
+        experiments=DatabaseExperiments(database),
+        runs=runs,
+        records=OutboxRecords(database),
+    )
+    stories = Stories(neighbours, _policy(settings), pause=settings.registry_poll, failed=_failed)
+    files = _built_in(settings, stories)
+
+    async def follow() -> None:
+        await stories.begin(files)
+        await stories.in_force.follow()
+
+    for event in _HEARD_BY_EVERY_PROCESS:
+        bus.listen(event, stories.in_force.ring)
+    throttles = DatabaseThrottles(database)
+    throttling = Throttling(throttles, pause=settings.throttle_poll, failed=_not_looked)
+    bus.listen(AlertRaised, throttling.ring)
+    bus.listen(AlertAcknowledged, throttling.ring)
+    bus.include(listeners(throttling))
+    sweeper = Sweeper(runs, kept=settings.chain_runs_kept, failed=_failed)
+    return Service(
+        settings,
+        NAME,
+        bus=bus,
+        rpc=_rpc(settings, stories, throttling),
+        database=database,
+        background=[follow, throttling.follow, sweeper.run],
+        resources=connections,
+    )
+
+
+def _rpc(settings: Settings, stories: Stories, throttling: Throttling) -> RpcServer:
+    rpc = RpcServer(settings, service=NAME)
+    servicers: Mapping[str, tuple[Any, Any, Mapping[str, frozenset[str]]]] = {
+        "InferenceService": (
+            service_pb2_grpc.add_InferenceServiceServicer_to_server,
+            InferenceServicer(stories.answers, stories.texts, stories.chain_runs, throttling),
+            ROLES,
+        ),
+        "PromptService": (
+            service_pb2_grpc.add_PromptServiceServicer_to_server,
+            prompts.PromptServicer(stories.prompts),
+            prompts.ROLES,
+        ),
+        "ChainService": (
+            service_pb2_grpc.add_ChainServiceServicer_to_server,
+            chains.ChainServicer(stories.chains, stories.chain_runs),
+            chains.ROLES,
+        ),
+        "ExperimentService": (
+            service_pb2_grpc.add_ExperimentServiceServicer_to_server,
+            experiments.ExperimentServicer(stories.experiments),
+            experiments.ROLES,
+        ),
+    }
+    for name, (add, servicer, roles) in servicers.items():
+        rpc.add(add, servicer, service_pb2.DESCRIPTOR.services_by_name[name], roles=roles)
+    return rpc
+
+
+def _built_in(settings: Settings, stories: Stories) -> list[BuiltInFile]:
+    return [
+        *built_in_prompts(settings.prompts_folder or PROMPTS, stories.prompts),
+        *built_in_chains(settings.chains_folder or CHAINS, stories.chains),
+    ]
+
+
+def _url(settings: Settings) -> str:
+    if settings.database_url is None:
+        raise ValueError("set GYRE_DATABASE_URL: records of answers must be durable")
+    return settings.database_url
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        model=settings.language_model,
+        models=settings.language_models | {settings.language_model},
+        prompt=settings.answer_prompt,
+        top_k=settings.answer_top_k,
+        support=settings.answer_support,
+        candidates=settings.selection_candidates,
+        parameters=Parameters(max_tokens=settings.max_tokens),
+    )
+
+
+def _tools(settings: Settings) -> HttpxTools:
+    allowed = Allowed(settings.chain_http_hosts, settings.chain_http_private)
+    return HttpxTools(allowed, settings.chain_http_headers)
+
+
+def _model(settings: Settings, connections: Connections) -> LanguageModel:
+    triton = triton_at(settings.triton_address)
+    connections.append(triton)
+    watchdogs = Watchdogs(settings.first_token_timeout, settings.next_token_timeout)
+    key = settings.triton_admin_key.get_secret_value()
+    return TritonLanguageModel(triton, watchdogs, admin_key=key)
+
+
+def _search(settings: Settings, connections: Connections) -> PassageSearch:
+    service = retrieval_service(lambda: channel(settings.retrieval_address, settings))
+    connections.append(service)
+    return RetrievalPassageSearch(service, settings.retrieval_timeout)
+
+
+def _vectors(settings: Settings, connections: Connections) -> SentenceVectors:
+    service = embedding_service(lambda: channel(settings.embedding_address, settings))
+    connections.append(service)
+    return EmbeddingSentenceVectors(service, settings.embedding_timeout)
+
+
+def _failed(error: Exception) -> None:
+    _log.warning("registry_not_read", error=repr(error))
+
+
+def _not_looked(error: Exception) -> None:
+    _log.warning("throttles_not_read", error=repr(error))

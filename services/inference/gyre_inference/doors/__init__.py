@@ -1,0 +1,1 @@
+"""What the gRPC doors share, and the doors of prompts, chains and experiments."""

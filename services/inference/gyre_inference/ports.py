@@ -1,0 +1,282 @@
+"""What answering needs from the world. Every method may raise a `Fault`; none hides one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from gyre_inference.domain.chain_runs import ChainRun, RunEnding, RunHeader, StepRecord
+from gyre_inference.domain.experiments import Experiment
+from gyre_inference.domain.generation import ModelRequest, Piece
+from gyre_inference.domain.passages import Found, SearchFilter
+from gyre_inference.domain.record import AnswerRecord, Failure
+from gyre_inference.domain.registry import Holdings, Key, Kind, Move, Version
+from gyre_inference.domain.throttles import Throttle
+
+
+class PassageSearch(Protocol):
+    """Passages of the caller's tenant, only of revisions in force."""
+
+    async def search(
+        self, question: str, collection: str, condition: SearchFilter, top_k: int
+    ) -> Found:
+        """Best first, at most `top_k`; none is a result. May be repeated.
+
+        Raises `Unavailable` when search is down, `NotFound` when the collection does not exist.
+        """
+        ...
+
+
+class SentenceVectors(Protocol):
+    """Meaning of short texts."""
+
+    async def similarities(self, question: str, lines: Sequence[str]) -> list[float]:
+        """Cosine of the question and each line, in order; at most 255 lines. May be repeated.
+
+        Raises `Unavailable` when the embedding service is down.
+        """
+        ...
+
+    async def vectors(self, texts: Sequence[str]) -> list[list[float]]:
+        """Their vectors in unit length, in order; at most 256. May be repeated.
+
+        Raises `Unavailable` when the embedding service is down.
+        """
+        ...
+
+
+class LanguageModel(Protocol):
+    """One model server that writes text."""
+
+    def write(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
+        """Pieces in order, the last one with its ending. Closing it early stops the model.
+
+        Raises `Overloaded` when the queue is full, `Unavailable` when the model is missing, dead or
+        silent for too long, `DeadlinePassed` after `request.timeout`, `InvalidRequest` when the
+        model refuses the request as such.
+        """
+        ...
+
+    async def version(self, model: str) -> str:
+        """Hash or version of the model's files; empty when it cannot be told. Never raises."""
+        ...
+
+
+class Templates(Protocol):
+    """Templates written by people who are trusted little: they run in a sandbox."""
+
+    def names(self, template: str) -> frozenset[str]:
+        """The names it uses. Raises `InvalidRequest` where it is no template, or no allowed one."""
+        ...
+
+    def render(self, template: str, values: Mapping[str, object]) -> str:
+        """Its text. Values are data: they are never read as templates. Raises `InvalidRequest`
+        where a value is missing, the sandbox is left or the text grows too long."""
+        ...
+
+    def value(self, expression: str, values: Mapping[str, object]) -> object:
+        """What a text with one expression and nothing else (`{{ found.passages }}`) stands for;
+        of any other text, what `render` gives. Raises as `render` does."""
+        ...
+
+
+class Shelf(Protocol):
+    """All versions of one name while they are changed; nobody else changes them meanwhile."""
+
+    held: Holdings
+
+    async def known(self, digest: str) -> Version | None:
+        """The version of that content."""
+        ...
+
+    async def version(self, number: int) -> Version | None:
+        """The version; the tenant's own hides the platform's."""
+        ...
+
+    async def keep(self, version: Version) -> None:
+        """Adds a version and says so."""
+        ...
+
+    async def pin(self, label: str, number: int) -> None:
+        """Makes a label of the platform the tenant's own; nothing changes, so nothing is said."""
+        ...
+
+    async def move(self, move: Move) -> None:
+        """Moves a label and says so."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabelChange:
+    """A label of a tenant, or of the platform, and the version that it points to."""
+
+    key: Key
+    label: str
+    version: Version
+
+
+class Registry(Protocol):
+    """Versions and labels of every tenant, durable. Raises `Unavailable` when it is away."""
+
+    def changing(self, key: Key) -> AbstractAsyncContextManager[Shelf]:
+        """One change; it is durable, and its events too, when the block ends without an exception,
+        else nothing happened."""
+        ...
+
+    async def revision(self) -> int:
+        """Grows with every change of a label or an experiment."""
+        ...
+
+    async def changes(self, since: int) -> list[LabelChange]:
+        """Labels changed after revision `since`."""
+        ...
+
+    async def holdings(self, key: Key) -> Holdings:
+        """What is there under a name; empty where there is nothing."""
+        ...
+
+    async def version(self, key: Key, number: int) -> Version:
+        """One version. Raises `NotFound`."""
+        ...
+
+    async def known(self, key: Key, digest: str) -> Version | None:
+        """The version of that content."""
+        ...
+
+    async def versions(self, key: Key, below: int, limit: int) -> list[Version]:
+        """Newest first, with numbers under `below`."""
+        ...
+
+    async def names(self, tenant: str, kind: Kind, after: str, limit: int) -> list[str]:
+        """Names that the tenant sees, sorted, behind `after`."""
+        ...
+
+    async def moves(self, key: Key, limit: int) -> list[Move]:
+        """Moves of its labels, newest first."""
+        ...
+
+
+class Experiments(Protocol):
+    """Experiments of every tenant, durable. They share the registry's revision."""
+
+    async def start(self, tenant: str, experiment: Experiment) -> Experiment:
+        """Durable, and said. The same content again is the same experiment. Raises `Conflict`
+        where the id has another content, or another one runs for the workload."""
+        ...
+
+    async def stop(self, tenant: str, experiment_id: str, author: str) -> Experiment:
+        """Durable, and said; one that is stopped stays as it is. Raises `NotFound`."""
+        ...
+
+    async def list(
+        self, tenant: str, running: bool, offset: int, limit: int
+    ) -> Sequence[Experiment]:
+        """Newest first."""
+        ...
+
+    async def changes(self, since: int) -> Sequence[tuple[str, Experiment]]:
+        """Tenant and experiment, of those changed after revision `since`, oldest change first."""
+        ...
+
+
+class Records(Protocol):
+    """Where answers are remembered."""
+
+    async def generated(self, record: AnswerRecord) -> None:
+        """Durable when it returns. Raises `Overloaded` when no more can be held."""
+        ...
+
+    async def failed(self, record: AnswerRecord, failure: Failure) -> None:
+        """Durable when it returns. Raises `Overloaded` when no more can be held."""
+        ...
+
+
+@dataclass(frozen=True)
+class HttpCall:
+    """A call of an HTTP tool. key: the same for a repeat, so that the tool can tell.
+
+    body: sent as JSON; None sends none. seconds: longest wait.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: object
+    seconds: float
+    key: str
+
+
+class HttpTools(Protocol):
+    """HTTP tools of hosts that an operator allows."""
+
+    async def call(self, call: HttpCall) -> dict[str, object]:
+        """`status` and `body`: JSON where it is JSON, else text. At least once: may be repeated.
+
+        Raises `InvalidRequest` for an address that is not allowed, `Unavailable` when the tool does
+        not answer, fails (5xx) or says too much, `DeadlinePassed` when it takes too long.
+        """
+        ...
+
+
+class ChainRuns(Protocol):
+    """Runs of chains, durable; kept for some days after their end."""
+
+    async def begin(self, tenant: str, header: RunHeader, holder: str) -> ChainRun:
+        """A new run, or what is known of the one with that id. The holder has it for `LEASE`
+        seconds, renewed by `renew`, until `release` or `end`.
+
+        Raises `Conflict` while another holder has it. One that ended is held by nobody.
+        """
+        ...
+
+    async def keep(
+        self, tenant: str, chain_run_id: str, holder: str, place: int, step: StepRecord
+    ) -> None:
+        """Durable when it returns. place: counts the steps of the run. Raises `Conflict` where
+        the holder has lost the run."""
+        ...
+
+    async def renew(self, tenant: str, chain_run_id: str, holder: str) -> bool:
+        """Whether the holder still has it."""
+        ...
+
+    async def release(self, tenant: str, chain_run_id: str, holder: str) -> None:
+        """It may be gone on with at once. May be repeated."""
+        ...
+
+    async def end(
+        self, tenant: str, chain_run_id: str, ending: RunEnding, record: AnswerRecord | None
+    ) -> None:
+        """The end and, where it is given, the answer's event are durable together or not at all."""
+        ...
+
+    async def get(self, tenant: str, chain_run_id: str) -> ChainRun:
+        """Raises `NotFound`."""
+        ...
+
+    async def sweep(self, older: float) -> int:
+        """Forgets runs that nobody touched for `older` seconds; how many."""
+        ...
+
+
+class Throttles(Protocol):
+    """Callers that are held for a time; shared by all processes of the service."""
+
+    async def hold(self, throttle: Throttle) -> None:
+        """May be repeated; one that was lifted stays lifted."""
+        ...
+
+    async def lift(self, tenant: str, alert_id: str) -> None:
+        """May be repeated, and may come before `hold`."""
+        ...
+
+    async def in_force(self, now: datetime) -> list[Throttle]:
+        """Of all tenants, not over and not lifted."""
+        ...
+
+
+LEASE = 15.0
+"""Seconds; a process that died holds a run no longer."""

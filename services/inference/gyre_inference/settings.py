@@ -1,0 +1,70 @@
+"""Settings of the inference service, from the environment with the prefix `GYRE_`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gyre_runtime.settings import RuntimeSettings
+from pydantic import Field, SecretStr
+
+
+class Settings(RuntimeSettings):
+    """Times in seconds."""
+
+    grpc_address: str = "127.0.0.1:50054"
+    """Where questions are answered."""
+    metrics_port: int = 9104
+    """Port on which Prometheus reads metrics; 0 leaves it off."""
+    database_url: str | None = "sqlite+aiosqlite:///var/inference/inference.db"
+    """Where records of answers wait until the bus has them."""
+
+    retrieval_address: str = "127.0.0.1:50053"
+    """The retrieval service."""
+    retrieval_timeout: float = Field(default=10.0, gt=0)
+    """Longest wait for a search."""
+    embedding_address: str = "127.0.0.1:50052"
+    """The embedding service; asked only when `selection_candidates` is not 0."""
+    embedding_timeout: float = Field(default=3.0, gt=0)
+    """Longest wait for the vectors of sentences; after it the answer is chosen by words alone."""
+
+    triton_address: str = "127.0.0.1:8001"
+    """The model server."""
+    triton_admin_key: SecretStr = SecretStr("")
+    """Key of its restricted calls; with it, records say the version of the model's files."""
+    language_model: str = "gyre-reader"
+    """Name of the language model on the model server."""
+    language_models: frozenset[str] = frozenset()
+    """More models that Generate may be asked for (JSON list)."""
+    first_token_timeout: float = Field(default=30.0, gt=0)
+    """Longest silence before a model's first token, its queue included."""
+    next_token_timeout: float = Field(default=10.0, gt=0)
+    """Longest silence between two tokens."""
+    max_tokens: int = Field(default=512, ge=1)
+    """Longest text of Generate where the request does not say."""
+
+    prompts_folder: Path | None = None
+    """Prompt files `<name>/<version>.yaml`; empty means those of the package."""
+    chains_folder: Path | None = None
+    """Chain files `<name>/<version>.yaml`; empty means those of the package."""
+    registry_poll: float = Field(default=0.5, gt=0)
+    """How often a process looks for moved labels, beside hearing of them."""
+    throttle_poll: float = Field(default=1.0, gt=0)
+    """How often a process looks for callers that are held, beside hearing of them."""
+    answer_prompt: str = "answer"
+    """Prompt of Answer where the request names none: `answer` quotes, `answer-free` writes."""
+    answer_top_k: int = Field(default=10, ge=1, le=50)
+    """Passages retrieved for an answer where the request does not say."""
+    answer_support: float = Field(default=0.5, ge=0, le=1)
+    """Least support by the documents, 0 to 1, below which the answer is a refusal. At 0.5 nine of
+    ten questions about something else are refused (`python -m calibration refusal`)."""
+    selection_candidates: int = Field(default=16, ge=0, le=255)
+    """Sentences, best by words, that are compared by meaning too; 0 compares none."""
+
+    chain_http_hosts: frozenset[str] = frozenset()
+    """Hosts that steps of chains may call, `*.example.org` for all below one (JSON list)."""
+    chain_http_private: bool = False
+    """Whether those hosts may be in a private network."""
+    chain_http_headers: dict[str, dict[str, SecretStr]] = Field(default_factory=dict)
+    """Host to headers that are sent to it, e.g. its key (JSON); definitions hold no secrets."""
+    chain_runs_kept: float = Field(default=7 * 86_400, gt=0)
+    """How long the steps of a run are kept after the last of them."""

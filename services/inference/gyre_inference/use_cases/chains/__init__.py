@@ -1,0 +1,1 @@
+"""Chains: steps that feed one another."""

@@ -1,0 +1,1 @@
+"""Finds the text of a file, in a process of its own with limits."""

@@ -1,0 +1,1 @@
+"""Work on strangers' data in processes with few rights."""

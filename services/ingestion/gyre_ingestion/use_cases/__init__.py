@@ -1,0 +1,1 @@
+"""The story of ingestion, one file per chapter."""

@@ -1,0 +1,89 @@
+import gzip
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+ANIMALS = _words("otter badger heron falcon beaver salmon lynx marten vole kestrel")
+PLACES = _words("river forest meadow harbour valley island quarry orchard moor canal")
+FOODS = _words("berries beetles herring acorns frogs mussels clover seeds moths crayfish")
+
+
+def _sentence(chance: random.Random) -> str:
+    animal, place, food = (chance.choice(words) for words in (ANIMALS, PLACES, FOODS))
+    return f"The {animal} near the {place} eats {food} in {chance.randrange(1900, 2000)}."
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+
+
+def _page(chance: random.Random) -> str:
+    parts = [
+        f"## Where does the {animal} live today?\n\n{_sentence(chance)} {_sentence(chance)}"
+        for animal in chance.sample(ANIMALS, 4)
+    ]
+    return "\n\n".join(parts)
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of the real layout with a few made-up rows in each file."""
+    data, chance = tmp_path_factory.mktemp("data"), random.Random(1)
+    for name in ("lm_wikipedia", "lm_gov_publicdomain", "lm_technical"):
+        rows = [{"text": _page(chance)} for _ in range(12)]
+        _write(data / "lm" / name / "train.jsonl.gz", rows)
+    facts = [
+        {
+            "src": "qasc",
+            "prompt": f"Fact: {fact} \nQuestion: What eats {fact.split()[-3]}?",
+            "completion": "x",
+        }
+        for fact in (_sentence(chance) for _ in range(30))
+    ]
+    _write(data / "lm" / "lm_qa_mix" / "train.jsonl.gz", facts)
+    pairs = [
+        {
+            "domain": "zoo",
+            "entity": animal,
+            "title": f"Do you keep a {animal}?",
+            "text": _sentence(chance),
+        }
+        for animal in ANIMALS
+        for _ in range(3)
+    ]
+    _write(data / "dev" / "cs_dstc9_faq" / "faq.jsonl.gz", pairs)
+    _write_evaluation(data, chance)
+    return data
+
+
+def _write_evaluation(data: Path, chance: random.Random) -> None:
+    contexts = [f"A whale {n} sleeps upright. It wakes at {n} o'clock." for n in range(6)]
+    squad = [
+        {
+            "title": "Whales",
+            "context": context,
+            "question": f"When does whale {n} wake?",
+            "answers": [{"text": f"{n} o'clock"}],
+            "is_impossible": False,
+        }
+        for n, context in enumerate(contexts)
+    ]
+    _write(data / "dev" / "qa_squad2_half" / "dev.jsonl.gz", squad)
+    sections = [{"_id": f"page#{n}", "text": _sentence(chance)} for n in range(4)]
+    asked = [{"question": "What does it eat?", "section_id": f"page#{n}"} for n in range(4)]
+    _write(data / "dev" / "kb_va_gov" / "sections.jsonl", sections)
+    _write(data / "dev" / "kb_va_gov" / "qa_from_headings.jsonl", asked)
+    passages = [{"_id": f"p{n}", "uri": "u", "text": _sentence(chance)} for n in range(4)]
+    questions = [{"question": "What does it eat?", "passage": f"p{n}"} for n in range(4)]
+    _write(data / "dev" / "fb_feedbackqa" / "corpus.jsonl.gz", passages)
+    _write(data / "dev" / "fb_feedbackqa" / "questions.jsonl", questions)

@@ -1,0 +1,96 @@
+"""Tables of the catalogue. Names and ids are kept as they are; keys hold tenant and collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def _document() -> list[sa.Column[str]]:
+    return [
+        sa.Column("tenant", sa.String(64), primary_key=True),
+        sa.Column("collection", sa.String(64), primary_key=True),
+        sa.Column("document_id", sa.Text, primary_key=True),
+    ]
+
+
+def _version() -> list[sa.Column[int]]:
+    return [
+        sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
+    ]
+
+
+metadata = sa.MetaData()
+
+collections = sa.Table(
+    "collections",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("generation", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+indexes = sa.Table(
+    "indexes",
+    metadata,
+    sa.Column("name", sa.String(255), primary_key=True),
+    sa.Column("collection", sa.String(64), nullable=False),
+    sa.Column("embedder", sa.Text, nullable=False),
+    sa.Column("dimension", sa.Integer, nullable=False),
+    sa.Column("in_use", sa.Boolean, nullable=False),
+    sa.Index(
+        "indexes_one_in_use",
+        "collection",
+        unique=True,
+        sqlite_where=sa.text("in_use"),
+        postgresql_where=sa.text("in_use"),
+    ),
+)
+
+documents = sa.Table(
+    "documents",
+    metadata,
+    *_document(),
+    sa.Column("deleted_revision", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("revision", sa.BigInteger, comment="in force; null when none is"),
+    sa.Column("attempt", sa.Integer),
+    sa.Column("revision_id", sa.Text),
+    sa.Column("chunk_count", sa.Integer),
+    sa.Column("embedder", sa.Text),
+    sa.Column("generation", sa.BigInteger, nullable=False, server_default="0"),
+)
+
+arrivals = sa.Table(
+    "arrivals",
+    metadata,
+    *_document(),
+    *_version(),
+    sa.Column("part_index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("part_count", sa.Integer, nullable=False),
+    sa.Column("revision_id", sa.Text, nullable=False),
+    sa.Column("chunk_count", sa.Integer, nullable=False),
+    sa.Column("embedder", sa.Text, nullable=False),
+)
+
+leavings = sa.Table(
+    "leavings",
+    metadata,
+    *_document(),
+    *_version(),
+    sa.Column("since", sa.Float, nullable=False),
+)
+
+helpfulness = sa.Table(
+    "helpfulness",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("chunk_id", sa.Text, primary_key=True),
+    sa.Column("metric", sa.String(64), primary_key=True),
+    sa.Column("helpfulness", sa.Double, nullable=False),
+    sa.Column("votes", sa.Double, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Nouns and verbs of retrieval; knows no vendor, no wire, no store."""

@@ -1,0 +1,1 @@
+"""What only the services together can prove, and how fast they are."""
