@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 
 import grpc
 from gyre.inference.v1 import answer_pb2, service_pb2, service_pb2_grpc
-from gyre_inference.adapters.triton_tensors import infer_request, is_last
+from gyre_inference.adapters.triton_tensors import infer_request
 from gyre_inference.domain.generation import Message, ModelRequest, Parameters
 from gyre_local.nats import NatsServer, NatsSettings
 from gyre_local.ports import free_port
@@ -144,9 +144,6 @@ def raw_stream(stub: triton_grpc.GRPCInferenceServiceStub, tokens: int) -> Ask:
                 raise SystemExit(reply.error_message)
             if reply.infer_response.outputs:
                 watch.text()
-            if is_last(reply.infer_response):
-                break
-        call.cancel()
         return watch.done()
 
     return ask

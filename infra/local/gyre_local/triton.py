@@ -28,7 +28,6 @@ RESTRICTED = "model-repository,model-config,shared-memory,logging,trace"
 KEY_NAME = "gyre-key"
 SHARED_MEMORY = Path("/dev/shm")
 GRACE_S = 3.0
-SETTLE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -112,9 +111,6 @@ class TritonControl:
 
     def unload(self, name: str, timeout: float = 60.0) -> None:
         """Returns when the model is gone; drain it first. Raises `ServerError` where it stays."""
-        # Triton 2.51 lets go of an answer a moment after its last part. If the model's last user is
-        # that letting go, the thread that does it would have to end itself: UNLOADING for ever.
-        time.sleep(SETTLE_S)
         self._unload(name)
         _wait(lambda: self._gone(name), timeout)
 

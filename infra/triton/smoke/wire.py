@@ -101,16 +101,17 @@ def gather(call: Any) -> Reply:
 
 
 def parts(call: Any) -> Iterator[dict[str, list[Any]] | str]:
+    """Read it to its end: Triton never unloads a model of which a stream was cancelled between its
+    last response and its end.
+    """
     try:
         for message in call:
             if message.error_message:
                 yield message.error_message
-                return
+                continue
             response = message.infer_response
             if response.outputs:
                 yield tensors_of(response)
-            if response.parameters["triton_final_response"].bool_param:
-                return
     finally:
         call.cancel()
 

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -26,6 +27,7 @@ from gyre_inference.domain.generation import ModelRequest, Piece
 
 _log = logger(__name__)
 _VERSION_LIVES = 60.0
+_ENDS = 5.0  # seconds from the last response to the stream's end, at most
 _CONTENT = "gyre_content_sha256"
 
 Answers: TypeAlias = (
@@ -64,17 +66,20 @@ class TritonLanguageModel:
     async def write(self, request: ModelRequest) -> AsyncGenerator[Piece, None]:
         """See `LanguageModel`."""
         with Operation(request) as operation:
-            call = self._server.stub.ModelStreamInfer(
-                iter([infer_request(request, operation.traceparent())]),
-                timeout=request.timeout,
+            stream = _Stream(
+                self._server.stub.ModelStreamInfer(
+                    iter([infer_request(request, operation.traceparent())]),
+                    timeout=request.timeout,
+                ),
+                request.model,
             )
             try:
-                async for response in self._responses(call, request.model):
+                async for response in stream.responses(self._watchdogs):
                     said = piece(response)
                     operation.saw(said)
                     yield said
             finally:
-                call.cancel()
+                await stream.end()
 
     async def version(self, model: str) -> str:
         """See `LanguageModel`. Asked once a minute."""
@@ -82,17 +87,6 @@ class TritonLanguageModel:
         if known is None or time.monotonic() - known[0] > _VERSION_LIVES:
             known = self._versions[model] = (time.monotonic(), await self._version(model))
         return known[1]
-
-    async def _responses(
-        self, call: Answers, model: str
-    ) -> AsyncIterator[kserve.ModelInferResponse]:
-        limit, last = self._watchdogs.first_token, False
-        while not last:
-            response = await _read(call, model, limit)
-            last = is_last(response)
-            if response.outputs:
-                yield response
-            limit = self._watchdogs.next_token
 
     async def _version(self, model: str) -> str:
         request = kserve.ModelConfigRequest(name=model)
@@ -106,18 +100,45 @@ class TritonLanguageModel:
         return hashlib.sha256(reply.config.SerializeToString(deterministic=True)).hexdigest()[:16]
 
 
-async def _read(call: Answers, model: str, limit: float) -> kserve.ModelInferResponse:
-    try:
-        async with asyncio.timeout(limit):
-            answer: Any = await call.read()  # a reply, or EOF
-    except TimeoutError:
-        raise silence(model, limit) from None
-    except grpc.aio.AioRpcError as error:
-        _log.warning("model_stream_broke", model=model, status=error.code().name)
-        raise fault_of_call(model, error) from error
-    if answer is grpc.aio.EOF:
-        raise fault_of_stream(model, "the stream ended early")
-    if answer.error_message:
-        _log.warning("model_refused", model=model, reason=answer.error_message[:300])
-        raise fault_of_stream(model, answer.error_message)
-    return cast(kserve.ModelInferResponse, answer.infer_response)
+class _Stream:
+    """One open stream of responses."""
+
+    def __init__(self, call: Answers, model: str) -> None:
+        self._call, self._model = call, model
+        self._complete = False
+
+    async def responses(self, watchdogs: Watchdogs) -> AsyncIterator[kserve.ModelInferResponse]:
+        """Those with outputs. Raises what the model refused, or the silence."""
+        limit = watchdogs.first_token
+        while not self._complete:
+            response = await self._read(limit)
+            if response.outputs:
+                yield response
+            limit = watchdogs.next_token
+
+    async def end(self) -> None:
+        """Triton never unloads a model of which a stream was cancelled between its last response
+        and its end: a complete one is read to its end.
+        """
+        if self._complete:
+            with suppress(TimeoutError, grpc.aio.AioRpcError):
+                async with asyncio.timeout(_ENDS):
+                    await self._call.read()
+        self._call.cancel()
+
+    async def _read(self, limit: float) -> kserve.ModelInferResponse:
+        try:
+            async with asyncio.timeout(limit):
+                answer: Any = await self._call.read()  # a reply, or EOF
+        except TimeoutError:
+            raise silence(self._model, limit) from None
+        except grpc.aio.AioRpcError as error:
+            _log.warning("model_stream_broke", model=self._model, status=error.code().name)
+            raise fault_of_call(self._model, error) from error
+        if answer is grpc.aio.EOF:
+            raise fault_of_stream(self._model, "the stream ended early")
+        self._complete = bool(answer.error_message) or is_last(answer.infer_response)
+        if answer.error_message:
+            _log.warning("model_refused", model=self._model, reason=answer.error_message[:300])
+            raise fault_of_stream(self._model, answer.error_message)
+        return cast(kserve.ModelInferResponse, answer.infer_response)
