@@ -1,0 +1,185 @@
+"""What came from what: things, edges, and walks that end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from gyre_retraining.domain.models import ModelVersion
+
+
+class LineageInvalid(Exception):
+    """No such kind of thing, or no id; the message says what there is."""
+
+
+class ThingUnknown(Exception):
+    """The tenant's lineage does not have it."""
+
+
+class Kind(StrEnum):
+    """Kinds of things."""
+
+    ANSWER = "answer"
+    MODEL = "model"
+    TRAINING = "training"
+    DATASET = "dataset"
+    JUDGEMENT = "judgement"
+    REVIEW = "review"
+    DOCUMENT = "document"
+    CHUNK = "chunk"
+    USER = "user"
+
+
+class Direction(StrEnum):
+    """back: what it came from. forward: what came from it."""
+
+    BACK = "back"
+    FORWARD = "forward"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Thing:
+    """id: of a model it is `name/version`."""
+
+    kind: Kind
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`later` came from `earlier`. A pair has one edge; the first relation stays."""
+
+    later: Thing
+    earlier: Thing
+    relation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """label: for people, without content. time: when it came to be, where that is known."""
+
+    thing: Thing
+    label: str = ""
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one event says about what came from what. Writing it twice changes nothing."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """nodes: the thing that was asked for is first. edges: indices of later and earlier in nodes.
+    truncated: there is more than was asked for."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[tuple[int, int, str], ...]
+    truncated: bool
+
+
+def answer_facts(
+    answer_id: str,
+    time: datetime,
+    *,
+    models: Iterable[str] = (),
+    user: str = "",
+    shown: Iterable[tuple[str, str]] = (),
+    cited: Iterable[str] = (),
+) -> Facts:
+    """models: `name/version`s that made it or found its passages. user: reference of the end user.
+    shown: (chunk, document) of each passage. cited: documents of its citations."""
+    answer = Thing(Kind.ANSWER, answer_id)
+    passages = [(Thing(Kind.CHUNK, a), Thing(Kind.DOCUMENT, b)) for a, b in shown if a and b]
+    edges = [Edge(answer, Thing(Kind.MODEL, one), "generated_by") for one in models if one]
+    edges += [Edge(answer, Thing(Kind.DOCUMENT, one), "cited") for one in cited if one]
+    edges += [Edge(answer, document, "retrieved") for _, document in passages]
+    edges += [Edge(answer, chunk, "retrieved") for chunk, _ in passages]
+    edges += [Edge(chunk, document, "part_of") for chunk, document in passages]
+    if user:
+        edges.append(Edge(answer, Thing(Kind.USER, user), "shown_to"))
+    return _facts([Node(answer, time=time)], edges)
+
+
+def judgement_facts(
+    judgement_id: str,
+    time: datetime,
+    *,
+    metric: str,
+    answer_id: str,
+    user: str = "",
+    chunk: str = "",
+) -> Facts:
+    """user: whoever gave it. chunk: the passage it is about, where it is about one."""
+    judgement = Thing(Kind.JUDGEMENT, judgement_id)
+    edges = [Edge(judgement, Thing(Kind.ANSWER, answer_id), "judged")]
+    if chunk:
+        edges.append(Edge(judgement, Thing(Kind.CHUNK, chunk), "judged"))
+    if user:
+        edges.append(Edge(judgement, Thing(Kind.USER, user), "given_by"))
+    return _facts([Node(judgement, metric, time)], edges)
+
+
+def review_facts(review_id: str, time: datetime, *, answer_id: str, reviewer: str = "") -> Facts:
+    """A completed review."""
+    review = Thing(Kind.REVIEW, review_id)
+    edges = [Edge(review, Thing(Kind.ANSWER, answer_id), "judged")]
+    if reviewer:
+        edges.append(Edge(review, Thing(Kind.USER, reviewer), "given_by"))
+    return _facts([Node(review, "review", time)], edges)
+
+
+def dataset_facts(
+    dataset_id: str, time: datetime, form: str, sources: Iterable[tuple[str, str]]
+) -> Iterator[Facts]:
+    """In pieces: a dataset has many sources. sources: (kind, id), repeated ones may be."""
+    dataset = Thing(Kind.DATASET, dataset_id)
+    yield Facts((Node(dataset, form, time),), ())
+    piece: list[Edge] = []
+    for kind, source in dict.fromkeys(sources):
+        piece.append(Edge(dataset, Thing(Kind(kind), source), "holds"))
+        if len(piece) == PIECE:
+            yield Facts((), tuple(piece))
+            piece = []
+    yield Facts((), tuple(piece))
+
+
+PIECE = 5000
+
+
+def model_facts(made: ModelVersion) -> Facts:
+    """A version in the registry, its training, dataset and base model."""
+    record, model = made.record, Thing(Kind.MODEL, made.model)
+    nodes, edges = [Node(model, record.kind.value, record.register_time)], []
+    if record.base_model:
+        edges.append(Edge(model, Thing(Kind.MODEL, record.base_model), "started_from"))
+    if record.training_id:
+        training = Thing(Kind.TRAINING, record.training_id)
+        nodes.append(Node(training, record.making.recipe if record.making else ""))
+        edges.append(Edge(model, training, "trained_by"))
+        if record.dataset_id:
+            edges.append(Edge(training, Thing(Kind.DATASET, record.dataset_id), "trained_on"))
+        if record.base_model:
+            edges.append(Edge(training, Thing(Kind.MODEL, record.base_model), "started_from"))
+    return _facts(nodes, edges)
+
+
+def thing_of(kind: str, id: str) -> Thing:
+    """Raises `LineageInvalid`."""
+    if kind not in set(Kind):
+        raise LineageInvalid(f"kind {kind[:40]!r}: one of {', '.join(Kind)}")
+    if not id:
+        raise LineageInvalid("the id is empty")
+    return Thing(Kind(kind), id)
+
+
+def _facts(nodes: list[Node], edges: list[Edge]) -> Facts:
+    first: dict[tuple[Thing, Thing], Edge] = {}
+    for edge in edges:
+        first.setdefault((edge.later, edge.earlier), edge)
+    return Facts(tuple(nodes), tuple(first.values()))

@@ -1,0 +1,34 @@
+"""Where it is kept what came from what."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from gyre_retraining.domain.lineage import Direction, Edge, Facts, Node, Thing
+
+
+class LineageStore(Protocol):
+    """Edges of each tenant, found from both ends."""
+
+    async def write(self, tenant: str, facts: Facts) -> None:
+        """Durable when it returns; may be repeated. A label or time that is known is not lost."""
+
+    async def next(
+        self, tenant: str, things: Sequence[Thing], direction: Direction, limit: int
+    ) -> list[Edge]:
+        """At most `limit` edges that lead from any of these, in an order that stays the same."""
+
+    async def nodes(self, tenant: str, things: Sequence[Thing]) -> dict[Thing, Node]:
+        """Those that are known: named by an edge or written. Things alone have no label."""
+
+    async def forget(self, tenant: str, thing: Thing) -> None:
+        """Takes it out with all of its edges; may be repeated. For erasure."""
+
+
+class DatasetSources(Protocol):
+    """What rows of an assembled dataset were made of."""
+
+    def sources(self, folder: Path) -> AsyncIterator[list[tuple[str, str]]]:
+        """Pieces of (kind, id), each pair once."""
