@@ -1,0 +1,1 @@
+"""Nouns and verbs of retraining; knows no vendor, no wire, no store."""

@@ -1,0 +1,1 @@
+"""The stories: datasets, trainings, models, lineage."""

@@ -1,0 +1,1 @@
+"""One file per vendor, and the honest twins in memory."""

@@ -1,0 +1,1 @@
+"""Nouns of the domain as messages of the contract, and back."""
