@@ -47,7 +47,8 @@ class InferenceServicer(service_pb2_grpc.InferenceServiceServicer):
     ) -> None:
         """Answers from documents."""
         events = self._answers.answer(_question(request), self._admitted(request, context))
-        await _send(events, context, service_pb2.AnswerResponse, _answer_done)
+        done = _answer_done_with_arguments if request.tell_arguments else _answer_done
+        await _send(events, context, service_pb2.AnswerResponse, done)
 
     async def Generate(  # type: ignore[override]
         self, request: service_pb2.GenerateRequest, context: Context
@@ -125,6 +126,7 @@ def _question(request: service_pb2.AnswerRequest) -> Question:
         parameters=wire.parameters_of(request.parameters),
         labels=_labels(request),
         model=request.model,
+        arguments=dict(request.prompt_arguments),
     )
 
 
@@ -149,6 +151,12 @@ def _answer_done(record: AnswerRecord) -> service_pb2.AnswerDone:
         timings=wire.timings(record.timings),
         text=record.completion,
     )
+
+
+def _answer_done_with_arguments(record: AnswerRecord) -> service_pb2.AnswerDone:
+    done = _answer_done(record)
+    done.prompt_arguments.update(record.prompt_arguments)
+    return done
 
 
 def _generate_done(record: AnswerRecord) -> service_pb2.GenerateDone:

@@ -175,3 +175,15 @@ async def test_generate_streams_and_reports_its_usage(door: Door) -> None:
     assert replies[-1].done.finish_reason == answer_pb2.FINISH_REASON_LENGTH
     parameters = door.world.model.asked[0].parameters
     assert (parameters.temperature, parameters.seed, parameters.top_p) == (0, 0, None)
+
+
+async def test_arguments_are_told_where_they_are_wanted_and_answered_from_again(door: Door) -> None:
+    plain = (await door.answer(COST))[-1].done
+    wanted = service_pb2.AnswerRequest(question=COST.question, tell_arguments=True)
+    told = (await door.answer(wanted))[-1].done
+    assert not plain.prompt_arguments
+    assert set(told.prompt_arguments) == {"question", "language", "sentences"}
+    wanted.prompt_arguments.update(told.prompt_arguments)
+    again = (await door.answer(wanted))[-1].done
+    assert again.text == told.text
+    assert [one.sentence for one in again.citations] == [one.sentence for one in told.citations]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gyre_inference.domain.faults import InvalidRequest
@@ -27,7 +27,8 @@ Violations = Iterator[tuple[str, str]]
 @dataclass(frozen=True)
 class Question:
     """A question to answer from documents. top_k 0 and an empty model mean the service's setting.
-    prompt_version: a version or a label; empty means the one in force."""
+    prompt_version: a version or a label; empty means the one in force. arguments: recorded ones of
+    an earlier answer, JSON by name; where there are any, nothing is searched."""
 
     text: str
     collection: str = "default"
@@ -38,6 +39,7 @@ class Question:
     parameters: Parameters = field(default_factory=Parameters)
     labels: Labels = field(default_factory=Labels)
     model: str = ""
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def _question(question: Question) -> Violations:
     for name in ("prompt_name", "prompt_version", "model"):
         if not _NAME.fullmatch(getattr(question, name)):
             yield name, "must be at most 64 letters, digits, '.', '_' or '-'"
+    if sum(len(one.encode()) for one in question.arguments.values()) > _CONVERSATION_BYTES:
+        yield "prompt_arguments", f"must have at most {_CONVERSATION_BYTES} bytes together"
     yield from parameter_violations(question.parameters)
     yield from reference_violations(question.labels)
 

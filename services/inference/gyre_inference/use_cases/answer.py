@@ -13,6 +13,7 @@ from gyre_inference.domain.record import Caller
 from gyre_inference.domain.requests import Question, check_question
 from gyre_inference.domain.values import text_of
 from gyre_inference.ports import Records
+from gyre_inference.use_cases import again
 from gyre_inference.use_cases.assigning import assigned
 from gyre_inference.use_cases.chains.events import StepText
 from gyre_inference.use_cases.chains.preparing import Preparing, inputs_of
@@ -46,7 +47,8 @@ class AnswerQuestion:
     async def answer(self, question: Question, caller: Caller) -> AsyncGenerator[Event, None]:
         """Started, deltas, done. Raises a `Fault` after its record is durable."""
         check_question(question)
-        ledger = Ledger(CHAIN, caller, question.labels, self._policy.model)
+        workload = again.WORKLOAD if question.arguments else CHAIN
+        ledger = Ledger(workload, caller, question.labels, self._policy.model)
         ledger.know(question=question.text)
         async with failures_kept(self._records, ledger):
             run = await self._prepared(question, ledger)
@@ -70,13 +72,21 @@ class AnswerQuestion:
             yield text
 
     async def _prepared(self, question: Question, ledger: Ledger) -> Run:
+        ledger.know(collection=question.collection)
+        run = await (self._again if question.arguments else self._anew)(question, ledger)
+        await self._chains.preparing.prepare(run)
+        return run
+
+    async def _again(self, question: Question, ledger: Ledger) -> Run:
+        """No experiment: what was recorded is no traffic."""
+        inputs = again.inputs_of(question.text, question.arguments)
+        return Run(again.CHAIN, ledger, inputs, again.CHAIN.budget, _asked(question))
+
+    async def _anew(self, question: Question, ledger: Ledger) -> Run:
         chain = await self._chains.in_force.chain(ledger.tenant, CHAIN)
         choice = assigned(self._chains.in_force, CHAIN, _asked(question), ledger)
         inputs = inputs_of(chain, _inputs(question, chain))
-        run = Run(chain, ledger, inputs, chain.budget, choice)
-        ledger.know(collection=question.collection)
-        await self._chains.preparing.prepare(run)
-        return run
+        return Run(chain, ledger, inputs, chain.budget, choice)
 
 
 def _asked(question: Question) -> Choice:

@@ -51,6 +51,26 @@ class AnswerRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class PromptArgumentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     QUESTION_FIELD_NUMBER: _builtins.int
     COLLECTION_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
@@ -62,6 +82,8 @@ class AnswerRequest(_message.Message):
     PROMPT_VERSION_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    PROMPT_ARGUMENTS_FIELD_NUMBER: _builtins.int
+    TELL_ARGUMENTS_FIELD_NUMBER: _builtins.int
     question: _builtins.str
     """The question in the user's words, 1 to 4096 characters."""
     collection: _builtins.str
@@ -78,6 +100,8 @@ class AnswerRequest(_message.Message):
     """Prompt version or label, e.g. `candidate`; empty means the one in force."""
     model: _builtins.str
     """Model name; empty means the service's setting, or the experiment's."""
+    tell_arguments: _builtins.bool
+    """True wants the template arguments back with the answer's end."""
     @_builtins.property
     def filter(self) -> _service_pb2.SearchFilter:
         """Only passages that match."""
@@ -89,6 +113,10 @@ class AnswerRequest(_message.Message):
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels to record, at most 32."""
+
+    @_builtins.property
+    def prompt_arguments(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Template arguments of an earlier answer, as its record has them (JSON): they are answered from as they stand, nothing is searched, and no experiment applies. `sentences` is needed. Empty means a search."""
 
     def __init__(
         self,
@@ -104,10 +132,12 @@ class AnswerRequest(_message.Message):
         prompt_version: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         model: _builtins.str = ...,
+        prompt_arguments: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        tell_arguments: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "parameters", b"parameters"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "conversation_id", b"conversation_id", "end_user", b"end_user", "filter", b"filter", "metadata", b"metadata", "model", b"model", "parameters", b"parameters", "prompt_name", b"prompt_name", "prompt_version", b"prompt_version", "question", b"question", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "conversation_id", b"conversation_id", "end_user", b"end_user", "filter", b"filter", "metadata", b"metadata", "model", b"model", "parameters", b"parameters", "prompt_arguments", b"prompt_arguments", "prompt_name", b"prompt_name", "prompt_version", b"prompt_version", "question", b"question", "tell_arguments", b"tell_arguments", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -197,11 +227,32 @@ class AnswerDone(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class PromptArgumentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     FINISH_REASON_FIELD_NUMBER: _builtins.int
     CITATIONS_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    PROMPT_ARGUMENTS_FIELD_NUMBER: _builtins.int
     finish_reason: _answer_pb2.FinishReason.ValueType
     """Why it ended."""
     text: _builtins.str
@@ -218,6 +269,10 @@ class AnswerDone(_message.Message):
     def timings(self) -> _answer_pb2.Timings:
         """Where the time went, the platform's overhead included."""
 
+    @_builtins.property
+    def prompt_arguments(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Arguments the template was rendered with (JSON); only where the request wants them, and empty where no model was asked."""
+
     def __init__(
         self,
         *,
@@ -226,10 +281,11 @@ class AnswerDone(_message.Message):
         usage: _answer_pb2.TokenUsage | None = ...,
         timings: _answer_pb2.Timings | None = ...,
         text: _builtins.str = ...,
+        prompt_arguments: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["citations", b"citations", "finish_reason", b"finish_reason", "text", b"text", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["citations", b"citations", "finish_reason", b"finish_reason", "prompt_arguments", b"prompt_arguments", "text", b"text", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
