@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from gyre_retraining.domain.jobs import Order, Result, Seen
+from gyre_retraining.domain.jobs import Order, Seen
 from gyre_retraining.domain.models import ModelVersion
 from gyre_retraining.domain.trainings import Plan, Training
 from gyre_retraining.domain.triggers import Decision, Wish
@@ -44,15 +44,14 @@ class Recipes(Protocol):
         """The recipe as it would run. Raises `RecipeUnknown` and `RecipeInvalid`."""
 
 
-class JudgementCounts(Protocol):
-    """How many judgements were heard, for triggers. Withdrawn ones count: it never falls."""
+class Tenants(Protocol):
+    """Tenants that were heard of, for policies that speak about all of them."""
 
-    async def count(self, tenant: str, metrics: frozenset[str]) -> int:
-        """Judgements of the tenant by these metrics; no metrics means all. An edit of a judgement
-        is no other judgement."""
+    async def note(self, tenant: str) -> None:
+        """May be repeated; cheap where it is known."""
 
-    async def tenants(self) -> list[str]:
-        """Those that judged anything."""
+    async def all(self) -> list[str]:
+        """By name."""
 
 
 class Trainings(Protocol):
@@ -67,8 +66,8 @@ class Trainings(Protocol):
         handler: all of it is one transaction.
         """
 
-    async def watermark(self, tenant: str, recipe: str) -> int:
-        """Judgements that had been heard when the last training was wanted; 0 where none was."""
+    async def last_wanted(self, tenant: str, recipe: str) -> datetime | None:
+        """When the last training was wanted; None where none ever was."""
 
     async def decisions(self, tenant: str, *, limit: int) -> list[Decision]:
         """Newest first, refused ones, too."""
@@ -146,25 +145,3 @@ class Datasets(Protocol):
 
     async def find(self, tenant: str, dataset_id: str) -> Assembled:
         """Raises `DatasetUnknown`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """A model that a training starts from. model: `name/version`."""
-
-    model: str
-    folder: Path
-
-
-class Models(Protocol):
-    """The registry as trainings see it."""
-
-    async def base(self, tenant: str, model: str) -> Base:
-        """model: a name (its champion, else its newest version) or `name/version`.
-        Raises `TrainingImpossible` where there is none."""
-
-    async def register(
-        self, training: Training, dataset: Assembled, result: Result
-    ) -> ModelVersion:
-        """The model that the training made; the same training again is the same version. Raises
-        `TrainingImpossible` where its files may not be kept."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Seen:
     """A job at a moment. reason, detail: why it failed. result: where it succeeded."""
 
     state: JobState
-    progress: Progress = Progress()
+    progress: Progress = field(default_factory=Progress)
     reason: str = ""
     detail: str = ""
     result: Result | None = None

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from gyre_retraining.domain.trainings import Training, TriggerKind
 
 ANY = "*"
-EPOCH_DAY = 86_400.0
 ACCEPTED = "accepted"
 
 
@@ -29,9 +28,9 @@ class TrainingRefused(Exception):
 class Policy:
     """When a recipe is trained for a tenant. 0 and None switch a part off.
 
-    tenant: `*` is every tenant that was heard of. metrics: judgements of these count; empty is all.
-    minimum_judgements: new ones since the last training. every: the schedule's interval.
-    cool_down: after a training was wanted, nothing but a person wants another for so long.
+    tenant: `*` is every tenant that was heard of. minimum_judgements: new ones since
+    the last training was wanted. every: the schedule's interval. cool_down: after a training was
+    wanted, nothing but a person wants another for so long.
     trainings_per_day, minutes_per_week: a budget that binds persons, too.
     """
 
@@ -39,7 +38,6 @@ class Policy:
     recipe: str
     tenant: str = ANY
     minimum_judgements: int = 0
-    metrics: frozenset[str] = frozenset()
     drift: bool = False
     every: timedelta | None = None
     cool_down: timedelta = timedelta(0)
@@ -52,14 +50,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A training that is wanted, and the policy that speaks about it: None lets it be.
-
-    watermark: judgements heard when it was wanted.
-    """
+    """A training that is wanted, and the policy that speaks about it: None lets it be."""
 
     training: Training
     policy: Policy | None
-    watermark: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +88,6 @@ class Decision:
     by: str
     verdict: Verdict
     training_id: str
-    watermark: int
     time: datetime
     repeated: bool = False
 
@@ -126,10 +119,10 @@ def policy_of(policies: Sequence[Policy], tenant: str, recipe: str) -> Policy | 
     return min(covering, key=lambda one: one.tenant == ANY, default=None)
 
 
-def judgements_cause(policy: Policy, watermark: int) -> str:
-    """Two processes that count at different moments name the same cause: the count at the last
-    training, which only a new training changes."""
-    return f"judgements/{policy.name}/after-{watermark}"
+def judgements_cause(policy: Policy, last: datetime | None) -> str:
+    """Two processes that count at different moments name the same cause: the moment when the last
+    training was wanted, which only a new one changes."""
+    return f"judgements/{policy.name}/after-{last.isoformat() if last else 'the-start'}"
 
 
 def schedule_cause(policy: Policy, now: datetime) -> str:
