@@ -12,6 +12,10 @@ class ModelUnavailable(Exception):
     """The model cannot answer now; the same call may succeed later."""
 
 
+class ModelUnknown(Exception):
+    """The model server has no embedding model of that name loaded."""
+
+
 class EmbeddingModel(Protocol):
     """Turns texts into vectors. Calls may be repeated: the same text gives the same vector."""
 
@@ -21,12 +25,19 @@ class EmbeddingModel(Protocol):
 
     @property
     def dimension(self) -> int:
-        """Numbers per vector."""
+        """Numbers per vector; what the vectors have counts."""
 
     async def embed(self, texts: Sequence[str], *, urgent: bool) -> list[Embedding]:
         """One embedding per text, in order.
 
         `urgent` is for a person who waits: such a call is not queued behind bulk work.
         Raises ModelUnavailable when the model is down or too slow, UnusableVector when
-        what it made must not be used.
+        what it made must not be used; ModelUnknown where a name was asked for that is not loaded.
         """
+
+
+class EmbeddingModels(Protocol):
+    """Models beside the one in force: those that an index is filled for, or was."""
+
+    def named(self, name: str) -> EmbeddingModel:
+        """The model of that name, loaded or not."""

@@ -7,28 +7,42 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from gyre_embedding.domain.passages import Embedding, choose_batch
-from gyre_embedding.ports import EmbeddingModel
+from gyre_embedding.domain.passages import Embedding, Vectors, choose_batch
+from gyre_embedding.ports import EmbeddingModel, EmbeddingModels, ModelUnknown
 
 
 @dataclass(frozen=True)
 class EmbedTexts:
     """Embeds the texts of one caller who waits, a batch at a time.
 
-    More than `urgent_texts` are bulk work: the model for queries is kept free for queries.
+    More than `urgent_texts`, and what the caller calls bulk, are bulk work: the model for queries
+    is kept free for queries. models: those that are not in force, by name.
     """
 
     model: EmbeddingModel
     batch_size: int
     urgent_texts: int
+    models: EmbeddingModels | None = None
 
-    async def __call__(self, texts: Sequence[str]) -> list[Embedding]:
-        urgent = len(texts) <= self.urgent_texts
+    async def __call__(
+        self, texts: Sequence[str], *, model: str = "", bulk: bool = False
+    ) -> Vectors:
+        """Raises what the model raises."""
+        chosen = self._chosen(model)
+        urgent = not bulk and len(texts) <= self.urgent_texts
         batches = (
             texts[start : start + self.batch_size]
             for start in range(0, len(texts), self.batch_size)
         )
-        return [made for batch in batches for made in await self.model.embed(batch, urgent=urgent)]
+        made = [one for batch in batches for one in await chosen.embed(batch, urgent=urgent)]
+        return Vectors(chosen.name, made)
+
+    def _chosen(self, name: str) -> EmbeddingModel:
+        if not name or name == self.model.name:
+            return self.model
+        if self.models is None:
+            raise ModelUnknown(f"no other model than {self.model.name!r} is served here")
+        return self.models.named(name)
 
 
 @dataclass(eq=False)

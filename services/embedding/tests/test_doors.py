@@ -28,7 +28,8 @@ KEY = (("authorization", "Bearer gyre-dev-key"),)
 async def stub():
     settings = Settings(grpc_address="127.0.0.1:0", metrics_port=0)
     bus = Bus(settings, "embedding", link=MemoryLink(MemoryExchange()))
-    service = build(settings, bus=bus, model=MemoryEmbeddingModel())
+    model = MemoryEmbeddingModel(others=("new",))
+    service = build(settings, bus=bus, model=model, models=model)
     await service.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{service.rpc.port}") as channel:
         yield EmbeddingServiceStub(channel)
@@ -48,6 +49,26 @@ async def test_texts_that_cannot_be_embedded_are_an_invalid_argument(stub, texts
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await stub.Embed(service_pb2.EmbedRequest(texts=texts), metadata=KEY, timeout=5)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_model_that_is_named_embeds_and_is_named_in_the_answer(stub):
+    request = service_pb2.EmbedRequest(texts=["roaming costs"], model="new", bulk=True)
+    reply = await stub.Embed(request, metadata=KEY, timeout=5)
+    assert (reply.embedder, len(reply.embeddings[0].vector)) == ("new", 4 * reply.dimension)
+
+
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [
+        ("missing", grpc.StatusCode.FAILED_PRECONDITION),
+        ("../etc", grpc.StatusCode.INVALID_ARGUMENT),
+    ],
+)
+async def test_a_model_that_cannot_be_used_is_refused(stub, model, code):
+    request = service_pb2.EmbedRequest(texts=["roaming costs"], model=model)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub.Embed(request, metadata=KEY, timeout=5)
+    assert refused.value.code() is code
 
 
 async def test_nobody_without_a_key_gets_in(stub):

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from gyre_embedding.adapters.memory import MemoryEmbeddingModel
-from gyre_embedding.ports import ModelUnavailable
+from gyre_embedding.ports import ModelUnavailable, ModelUnknown
 from gyre_embedding.use_cases import EmbedPassages, EmbedTexts
 
 
@@ -73,7 +73,7 @@ async def test_a_caller_that_leaves_is_embedded_no_more():
 async def test_a_persons_texts_are_urgent():
     model = Recording()
     made = await EmbedTexts(model, batch_size=4, urgent_texts=2)(["one", "two"])
-    assert made == await MemoryEmbeddingModel().embed(["one", "two"], urgent=True)
+    assert made.embeddings == await MemoryEmbeddingModel().embed(["one", "two"], urgent=True)
     assert model.batches == [(2, True)]
 
 
@@ -81,5 +81,27 @@ async def test_many_texts_of_one_call_stay_in_order_and_leave_the_model_for_quer
     model = Recording()
     texts = [f"text {number}" for number in range(10)]
     made = await EmbedTexts(model, batch_size=4, urgent_texts=2)(texts)
-    assert made == await MemoryEmbeddingModel().embed(texts, urgent=False)
+    assert made.embeddings == await MemoryEmbeddingModel().embed(texts, urgent=False)
     assert model.batches == [(4, False), (4, False), (2, False)]
+
+
+async def test_what_the_caller_calls_bulk_is_bulk_however_little_it_is():
+    model = Recording()
+    await EmbedTexts(model, batch_size=4, urgent_texts=2)(["one"], bulk=True)
+    assert model.batches == [(1, False)]
+
+
+async def test_a_model_is_chosen_by_its_name():
+    model = MemoryEmbeddingModel(others=("new",))
+    embed = EmbedTexts(model, batch_size=4, urgent_texts=2, models=model)
+    ours, same, other = [await embed(["words"], model=name) for name in ("", "memory", "new")]
+    assert (ours.model, same.model, other.model) == ("memory", "memory", "new")
+    assert ours.embeddings == same.embeddings != other.embeddings
+    with pytest.raises(ModelUnknown, match="missing"):
+        await embed(["words"], model="missing")
+
+
+async def test_without_other_models_a_name_is_unknown():
+    embed = EmbedTexts(MemoryEmbeddingModel(), batch_size=4, urgent_texts=2)
+    with pytest.raises(ModelUnknown):
+        await embed(["words"], model="new")

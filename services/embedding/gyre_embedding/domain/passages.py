@@ -16,6 +16,19 @@ class Embedding:
     truncated: bool
 
 
+@dataclass(frozen=True)
+class Vectors:
+    """What one model made of one call's texts, in order, at least one."""
+
+    model: str
+    embeddings: Sequence[Embedding]
+
+    @property
+    def dimension(self) -> int:
+        """Numbers per vector."""
+        return len(self.embeddings[0].vector) // 4
+
+
 class Sized(Protocol):
     """Something whose cost is known before it is embedded."""
 

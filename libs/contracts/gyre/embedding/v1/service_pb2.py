@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgyre/embedding/v1/service.proto\x12\x11gyre.embedding.v1\"\x1d\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\"f\n\rEmbedResponse\x12\x30\n\nembeddings\x18\x01 \x03(\x0b\x32\x1c.gyre.embedding.v1.Embedding\x12\x10\n\x08\x65mbedder\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\"C\n\tEmbedding\x12\x0e\n\x06vector\x18\x01 \x01(\x0c\x12\x13\n\x0btoken_count\x18\x02 \x01(\x05\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x32^\n\x10\x45mbeddingService\x12J\n\x05\x45mbed\x12\x1f.gyre.embedding.v1.EmbedRequest\x1a .gyre.embedding.v1.EmbedResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgyre/embedding/v1/service.proto\x12\x11gyre.embedding.v1\":\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04\x62ulk\x18\x03 \x01(\x08\"f\n\rEmbedResponse\x12\x30\n\nembeddings\x18\x01 \x03(\x0b\x32\x1c.gyre.embedding.v1.Embedding\x12\x10\n\x08\x65mbedder\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\"C\n\tEmbedding\x12\x0e\n\x06vector\x18\x01 \x01(\x0c\x12\x13\n\x0btoken_count\x18\x02 \x01(\x05\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x32^\n\x10\x45mbeddingService\x12J\n\x05\x45mbed\x12\x1f.gyre.embedding.v1.EmbedRequest\x1a .gyre.embedding.v1.EmbedResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,11 +32,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gyre.embedding.v1.service_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EMBEDREQUEST']._serialized_start=54
-  _globals['_EMBEDREQUEST']._serialized_end=83
-  _globals['_EMBEDRESPONSE']._serialized_start=85
-  _globals['_EMBEDRESPONSE']._serialized_end=187
-  _globals['_EMBEDDING']._serialized_start=189
-  _globals['_EMBEDDING']._serialized_end=256
-  _globals['_EMBEDDINGSERVICE']._serialized_start=258
-  _globals['_EMBEDDINGSERVICE']._serialized_end=352
+  _globals['_EMBEDREQUEST']._serialized_end=112
+  _globals['_EMBEDRESPONSE']._serialized_start=114
+  _globals['_EMBEDRESPONSE']._serialized_end=216
+  _globals['_EMBEDDING']._serialized_start=218
+  _globals['_EMBEDDING']._serialized_end=285
+  _globals['_EMBEDDINGSERVICE']._serialized_start=287
+  _globals['_EMBEDDINGSERVICE']._serialized_end=381
 # @@protoc_insertion_point(module_scope)

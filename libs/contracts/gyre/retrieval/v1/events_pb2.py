@@ -24,17 +24,24 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from gyre.common.v1 import document_pb2 as gyre_dot_common_dot_v1_dot_document__pb2
+from gyre.retrieval.v1 import reindex_pb2 as gyre_dot_retrieval_dot_v1_dot_reindex__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egyre/retrieval/v1/events.proto\x12\x11gyre.retrieval.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dgyre/common/v1/document.proto\"\xad\x01\n\x0f\x44ocumentIndexed\x12\x32\n\x08revision\x18\x01 \x01(\x0b\x32 .gyre.common.v1.DocumentRevision\x12\x13\n\x0b\x63hunk_count\x18\x02 \x01(\x05\x12\x10\n\x08\x65mbedder\x18\x03 \x01(\t\x12.\n\nindex_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\"\x8e\x01\n\x11\x44ocumentUnindexed\x12\x32\n\x08revision\x18\x01 \x01(\x0b\x32 .gyre.common.v1.DocumentRevision\x12\x13\n\x0b\x63hunk_count\x18\x02 \x01(\x05\x12\x30\n\x0cunindex_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egyre/retrieval/v1/events.proto\x12\x11gyre.retrieval.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dgyre/common/v1/document.proto\x1a\x1fgyre/retrieval/v1/reindex.proto\"\xad\x01\n\x0f\x44ocumentIndexed\x12\x32\n\x08revision\x18\x01 \x01(\x0b\x32 .gyre.common.v1.DocumentRevision\x12\x13\n\x0b\x63hunk_count\x18\x02 \x01(\x05\x12\x10\n\x08\x65mbedder\x18\x03 \x01(\t\x12.\n\nindex_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\"\x8e\x01\n\x11\x44ocumentUnindexed\x12\x32\n\x08revision\x18\x01 \x01(\x0b\x32 .gyre.common.v1.DocumentRevision\x12\x13\n\x0b\x63hunk_count\x18\x02 \x01(\x05\x12\x30\n\x0cunindex_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc1\x01\n\nIndexBuilt\x12\x12\n\nreindex_id\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12.\n\x05index\x18\x03 \x01(\x0b\x32\x1f.gyre.retrieval.v1.IndexVersion\x12\x16\n\x0e\x64ocument_count\x18\x04 \x01(\x03\x12\x13\n\x0b\x63hunk_count\x18\x05 \x01(\x03\x12.\n\nbuild_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8e\x02\n\rIndexSwitched\x12\x12\n\nreindex_id\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12.\n\x05index\x18\x03 \x01(\x0b\x32\x1f.gyre.retrieval.v1.IndexVersion\x12\x31\n\x08previous\x18\x04 \x01(\x0b\x32\x1f.gyre.retrieval.v1.IndexVersion\x12\x0c\n\x04\x62\x61\x63k\x18\x05 \x01(\x08\x12/\n\x0bswitch_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fkeep_until_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa6\x01\n\x0cIndexAborted\x12\x12\n\nreindex_id\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12.\n\x05index\x18\x03 \x01(\x0b\x32\x1f.gyre.retrieval.v1.IndexVersion\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12.\n\nabort_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gyre.retrieval.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DOCUMENTINDEXED']._serialized_start=118
-  _globals['_DOCUMENTINDEXED']._serialized_end=291
-  _globals['_DOCUMENTUNINDEXED']._serialized_start=294
-  _globals['_DOCUMENTUNINDEXED']._serialized_end=436
+  _globals['_DOCUMENTINDEXED']._serialized_start=151
+  _globals['_DOCUMENTINDEXED']._serialized_end=324
+  _globals['_DOCUMENTUNINDEXED']._serialized_start=327
+  _globals['_DOCUMENTUNINDEXED']._serialized_end=469
+  _globals['_INDEXBUILT']._serialized_start=472
+  _globals['_INDEXBUILT']._serialized_end=665
+  _globals['_INDEXSWITCHED']._serialized_start=668
+  _globals['_INDEXSWITCHED']._serialized_end=938
+  _globals['_INDEXABORTED']._serialized_start=941
+  _globals['_INDEXABORTED']._serialized_end=1107
 # @@protoc_insertion_point(module_scope)

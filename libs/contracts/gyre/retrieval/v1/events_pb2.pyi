@@ -7,6 +7,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from gyre.common.v1 import document_pb2 as _document_pb2
+from gyre.retrieval.v1 import reindex_pb2 as _reindex_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -93,3 +94,145 @@ class DocumentUnindexed(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DocumentUnindexed: _TypeAlias = DocumentUnindexed  # noqa: Y015
+
+@_typing.final
+class IndexBuilt(_message.Message):
+    """An index of another embedder holds every passage in force of its collection and follows it; searches are still answered by the one in use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEX_ID_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    DOCUMENT_COUNT_FIELD_NUMBER: _builtins.int
+    CHUNK_COUNT_FIELD_NUMBER: _builtins.int
+    BUILD_TIME_FIELD_NUMBER: _builtins.int
+    reindex_id: _builtins.str
+    """The reindexing that filled it."""
+    collection: _builtins.str
+    """The collection, of all tenants."""
+    document_count: _builtins.int
+    """Documents in it."""
+    chunk_count: _builtins.int
+    """Passages in it."""
+    @_builtins.property
+    def index(self) -> _reindex_pb2.IndexVersion:
+        """The index that was filled."""
+
+    @_builtins.property
+    def build_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was caught up for the first time."""
+
+    def __init__(
+        self,
+        *,
+        reindex_id: _builtins.str = ...,
+        collection: _builtins.str = ...,
+        index: _reindex_pb2.IndexVersion | None = ...,
+        document_count: _builtins.int = ...,
+        chunk_count: _builtins.int = ...,
+        build_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["build_time", b"build_time", "index", b"index"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["build_time", b"build_time", "chunk_count", b"chunk_count", "collection", b"collection", "document_count", b"document_count", "index", b"index", "reindex_id", b"reindex_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IndexBuilt: _TypeAlias = IndexBuilt  # noqa: Y015
+
+@_typing.final
+class IndexSwitched(_message.Message):
+    """Searches of a collection, and the embedding of their queries, are answered by another index from now on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEX_ID_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    PREVIOUS_FIELD_NUMBER: _builtins.int
+    BACK_FIELD_NUMBER: _builtins.int
+    SWITCH_TIME_FIELD_NUMBER: _builtins.int
+    KEEP_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    reindex_id: _builtins.str
+    """The reindexing that made the other index."""
+    collection: _builtins.str
+    """The collection, of all tenants."""
+    back: _builtins.bool
+    """True where this took a switch back."""
+    @_builtins.property
+    def index(self) -> _reindex_pb2.IndexVersion:
+        """The index in use from now on."""
+
+    @_builtins.property
+    def previous(self) -> _reindex_pb2.IndexVersion:
+        """The index in use before; kept for switching back until `keep_until_time`."""
+
+    @_builtins.property
+    def switch_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def keep_until_time(self) -> _timestamp_pb2.Timestamp:
+        """When the index before is removed; absent for a switch back."""
+
+    def __init__(
+        self,
+        *,
+        reindex_id: _builtins.str = ...,
+        collection: _builtins.str = ...,
+        index: _reindex_pb2.IndexVersion | None = ...,
+        previous: _reindex_pb2.IndexVersion | None = ...,
+        back: _builtins.bool = ...,
+        switch_time: _timestamp_pb2.Timestamp | None = ...,
+        keep_until_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "keep_until_time", b"keep_until_time", "previous", b"previous", "switch_time", b"switch_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["back", b"back", "collection", b"collection", "index", b"index", "keep_until_time", b"keep_until_time", "previous", b"previous", "reindex_id", b"reindex_id", "switch_time", b"switch_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IndexSwitched: _TypeAlias = IndexSwitched  # noqa: Y015
+
+@_typing.final
+class IndexAborted(_message.Message):
+    """A filled or half-filled index will not be used; it is removed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEX_ID_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ABORT_TIME_FIELD_NUMBER: _builtins.int
+    reindex_id: _builtins.str
+    """The reindexing that ended."""
+    collection: _builtins.str
+    """The collection, of all tenants."""
+    reason: _builtins.str
+    """Why, in the words of who ended it."""
+    @_builtins.property
+    def index(self) -> _reindex_pb2.IndexVersion:
+        """The index that is removed."""
+
+    @_builtins.property
+    def abort_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        reindex_id: _builtins.str = ...,
+        collection: _builtins.str = ...,
+        index: _reindex_pb2.IndexVersion | None = ...,
+        reason: _builtins.str = ...,
+        abort_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abort_time", b"abort_time", "index", b"index"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_time", b"abort_time", "collection", b"collection", "index", b"index", "reason", b"reason", "reindex_id", b"reindex_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IndexAborted: _TypeAlias = IndexAborted  # noqa: Y015

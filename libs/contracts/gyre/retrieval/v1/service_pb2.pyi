@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from gyre.common.v1 import chunk_pb2 as _chunk_pb2
 from gyre.common.v1 import document_pb2 as _document_pb2
+from gyre.retrieval.v1 import reindex_pb2 as _reindex_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -469,3 +470,371 @@ class GetChunkResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetChunkResponse: _TypeAlias = GetChunkResponse  # noqa: Y015
+
+@_typing.final
+class StartReindexRequest(_message.Message):
+    """What to fill."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    EMBEDDER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    """Collection; empty means `default`."""
+    embedder: _builtins.str
+    """Name of an embedding model that is loaded on the model server."""
+    reason: _builtins.str
+    """Why, for people; at most 1000 characters."""
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        embedder: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "embedder", b"embedder", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartReindexRequest: _TypeAlias = StartReindexRequest  # noqa: Y015
+
+@_typing.final
+class StartReindexResponse(_message.Message):
+    """Answer to StartReindex."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEX_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reindex(self) -> _reindex_pb2.Reindex:
+        """As it was started."""
+
+    def __init__(
+        self,
+        *,
+        reindex: _reindex_pb2.Reindex | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reindex", b"reindex"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reindex", b"reindex"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartReindexResponse: _TypeAlias = StartReindexResponse  # noqa: Y015
+
+@_typing.final
+class GetReindexRequest(_message.Message):
+    """Which one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEX_ID_FIELD_NUMBER: _builtins.int
+    reindex_id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        reindex_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reindex_id", b"reindex_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReindexRequest: _TypeAlias = GetReindexRequest  # noqa: Y015
+
+@_typing.final
+class GetReindexResponse(_message.Message):
+    """Answer to GetReindex."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEX_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reindex(self) -> _reindex_pb2.Reindex:
+        """As it is."""
+
+    def __init__(
+        self,
+        *,
+        reindex: _reindex_pb2.Reindex | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reindex", b"reindex"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reindex", b"reindex"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReindexResponse: _TypeAlias = GetReindexResponse  # noqa: Y015
+
+@_typing.final
+class ListReindexesRequest(_message.Message):
+    """Which ones."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    """Only of this collection; empty means all."""
+    page_size: _builtins.int
+    """At most so many, 1 to 200; 0 means 50."""
+    page_token: _builtins.str
+    """From the answer before; empty means from the newest."""
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReindexesRequest: _TypeAlias = ListReindexesRequest  # noqa: Y015
+
+@_typing.final
+class ListReindexesResponse(_message.Message):
+    """Answer to ListReindexes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEXES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty where there is none."""
+    @_builtins.property
+    def reindexes(self) -> _containers.RepeatedCompositeFieldContainer[_reindex_pb2.Reindex]:
+        """Newest first, without progress and comparisons."""
+
+    def __init__(
+        self,
+        *,
+        reindexes: _abc.Iterable[_reindex_pb2.Reindex] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "reindexes", b"reindexes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReindexesResponse: _TypeAlias = ListReindexesResponse  # noqa: Y015
+
+@_typing.final
+class WatchReindexRequest(_message.Message):
+    """Which one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEX_ID_FIELD_NUMBER: _builtins.int
+    reindex_id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        reindex_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reindex_id", b"reindex_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchReindexRequest: _TypeAlias = WatchReindexRequest  # noqa: Y015
+
+@_typing.final
+class WatchReindexResponse(_message.Message):
+    """What is streamed by WatchReindex."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEX_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reindex(self) -> _reindex_pb2.Reindex:
+        """As it is."""
+
+    def __init__(
+        self,
+        *,
+        reindex: _reindex_pb2.Reindex | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reindex", b"reindex"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reindex", b"reindex"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchReindexResponse: _TypeAlias = WatchReindexResponse  # noqa: Y015
+
+@_typing.final
+class CompareIndexesRequest(_message.Message):
+    """What to compare by."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEX_ID_FIELD_NUMBER: _builtins.int
+    QUERIES_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    reindex_id: _builtins.str
+    """A reindexing that is READY or SWITCHED."""
+    mode: Global___SearchMode.ValueType
+    """How to search; UNSPECIFIED means HYBRID."""
+    @_builtins.property
+    def queries(self) -> _containers.RepeatedCompositeFieldContainer[_reindex_pb2.JudgedQuery]:
+        """1 to 10,000 queries."""
+
+    def __init__(
+        self,
+        *,
+        reindex_id: _builtins.str = ...,
+        queries: _abc.Iterable[_reindex_pb2.JudgedQuery] | None = ...,
+        mode: Global___SearchMode.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "queries", b"queries", "reindex_id", b"reindex_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareIndexesRequest: _TypeAlias = CompareIndexesRequest  # noqa: Y015
+
+@_typing.final
+class CompareIndexesResponse(_message.Message):
+    """What is streamed by CompareIndexes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUERIES_DONE_FIELD_NUMBER: _builtins.int
+    QUERIES_TOTAL_FIELD_NUMBER: _builtins.int
+    COMPARISON_FIELD_NUMBER: _builtins.int
+    queries_done: _builtins.int
+    """Queries that both indexes answered."""
+    queries_total: _builtins.int
+    """All queries."""
+    @_builtins.property
+    def comparison(self) -> _reindex_pb2.JudgedComparison:
+        """In the last message only."""
+
+    def __init__(
+        self,
+        *,
+        queries_done: _builtins.int = ...,
+        queries_total: _builtins.int = ...,
+        comparison: _reindex_pb2.JudgedComparison | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison", "queries_done", b"queries_done", "queries_total", b"queries_total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareIndexesResponse: _TypeAlias = CompareIndexesResponse  # noqa: Y015
+
+@_typing.final
+class SwitchIndexRequest(_message.Message):
+    """What to switch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEX_ID_FIELD_NUMBER: _builtins.int
+    BACK_FIELD_NUMBER: _builtins.int
+    reindex_id: _builtins.str
+    """A reindexing that is READY, or SWITCHED for a switch back."""
+    back: _builtins.bool
+    """True takes the switch back."""
+    def __init__(
+        self,
+        *,
+        reindex_id: _builtins.str = ...,
+        back: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["back", b"back", "reindex_id", b"reindex_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SwitchIndexRequest: _TypeAlias = SwitchIndexRequest  # noqa: Y015
+
+@_typing.final
+class SwitchIndexResponse(_message.Message):
+    """Answer to SwitchIndex."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEX_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reindex(self) -> _reindex_pb2.Reindex:
+        """As it is."""
+
+    def __init__(
+        self,
+        *,
+        reindex: _reindex_pb2.Reindex | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reindex", b"reindex"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reindex", b"reindex"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SwitchIndexResponse: _TypeAlias = SwitchIndexResponse  # noqa: Y015
+
+@_typing.final
+class AbortReindexRequest(_message.Message):
+    """What to give up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEX_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reindex_id: _builtins.str
+    """A reindexing that is FILLING or READY."""
+    reason: _builtins.str
+    """Why, for people; at most 1000 characters."""
+    def __init__(
+        self,
+        *,
+        reindex_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "reindex_id", b"reindex_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbortReindexRequest: _TypeAlias = AbortReindexRequest  # noqa: Y015
+
+@_typing.final
+class AbortReindexResponse(_message.Message):
+    """Answer to AbortReindex."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REINDEX_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reindex(self) -> _reindex_pb2.Reindex:
+        """As it is."""
+
+    def __init__(
+        self,
+        *,
+        reindex: _reindex_pb2.Reindex | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reindex", b"reindex"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reindex", b"reindex"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbortReindexResponse: _TypeAlias = AbortReindexResponse  # noqa: Y015

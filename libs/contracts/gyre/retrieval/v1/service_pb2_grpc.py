@@ -231,3 +231,343 @@ class RetrievalService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class IndexServiceStub:
+    """Indexes of collections: one for another embedder is filled beside the one in use, compared, and switched to. An index holds a collection of all tenants.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.StartReindex = channel.unary_unary(
+                '/gyre.retrieval.v1.IndexService/StartReindex',
+                request_serializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.StartReindexRequest.SerializeToString,
+                response_deserializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.StartReindexResponse.FromString,
+                _registered_method=True)
+        self.GetReindex = channel.unary_unary(
+                '/gyre.retrieval.v1.IndexService/GetReindex',
+                request_serializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.GetReindexRequest.SerializeToString,
+                response_deserializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.GetReindexResponse.FromString,
+                _registered_method=True)
+        self.ListReindexes = channel.unary_unary(
+                '/gyre.retrieval.v1.IndexService/ListReindexes',
+                request_serializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.ListReindexesRequest.SerializeToString,
+                response_deserializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.ListReindexesResponse.FromString,
+                _registered_method=True)
+        self.WatchReindex = channel.unary_stream(
+                '/gyre.retrieval.v1.IndexService/WatchReindex',
+                request_serializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.WatchReindexRequest.SerializeToString,
+                response_deserializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.WatchReindexResponse.FromString,
+                _registered_method=True)
+        self.CompareIndexes = channel.unary_stream(
+                '/gyre.retrieval.v1.IndexService/CompareIndexes',
+                request_serializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.CompareIndexesRequest.SerializeToString,
+                response_deserializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.CompareIndexesResponse.FromString,
+                _registered_method=True)
+        self.SwitchIndex = channel.unary_unary(
+                '/gyre.retrieval.v1.IndexService/SwitchIndex',
+                request_serializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.SwitchIndexRequest.SerializeToString,
+                response_deserializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.SwitchIndexResponse.FromString,
+                _registered_method=True)
+        self.AbortReindex = channel.unary_unary(
+                '/gyre.retrieval.v1.IndexService/AbortReindex',
+                request_serializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.AbortReindexRequest.SerializeToString,
+                response_deserializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.AbortReindexResponse.FromString,
+                _registered_method=True)
+
+
+class IndexServiceServicer:
+    """Indexes of collections: one for another embedder is filled beside the one in use, compared, and switched to. An index holds a collection of all tenants.
+    """
+
+    def StartReindex(self, request, context):
+        """Begins to fill an index for another embedder; searches stay with the one in use. FAILED_PRECONDITION while another index of the collection is filled or waits, for the embedder in use, and for one that is not loaded; NOT_FOUND for a collection without an index.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReindex(self, request, context):
+        """Returns one with its progress and comparisons.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReindexes(self, request, context):
+        """Lists them, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchReindex(self, request, context):
+        """Streams one at every change, until nothing more happens by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareIndexes(self, request, context):
+        """Asks both indexes the caller's queries and compares what they find; the result is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SwitchIndex(self, request, context):
+        """Answers searches from the new index, or from the one before. Repeated it changes nothing. FAILED_PRECONDITION where the index is not filled, or gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbortReindex(self, request, context):
+        """Gives up an index that is not in use, and removes it. Repeated it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_IndexServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'StartReindex': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartReindex,
+                    request_deserializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.StartReindexRequest.FromString,
+                    response_serializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.StartReindexResponse.SerializeToString,
+            ),
+            'GetReindex': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReindex,
+                    request_deserializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.GetReindexRequest.FromString,
+                    response_serializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.GetReindexResponse.SerializeToString,
+            ),
+            'ListReindexes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReindexes,
+                    request_deserializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.ListReindexesRequest.FromString,
+                    response_serializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.ListReindexesResponse.SerializeToString,
+            ),
+            'WatchReindex': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchReindex,
+                    request_deserializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.WatchReindexRequest.FromString,
+                    response_serializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.WatchReindexResponse.SerializeToString,
+            ),
+            'CompareIndexes': grpc.unary_stream_rpc_method_handler(
+                    servicer.CompareIndexes,
+                    request_deserializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.CompareIndexesRequest.FromString,
+                    response_serializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.CompareIndexesResponse.SerializeToString,
+            ),
+            'SwitchIndex': grpc.unary_unary_rpc_method_handler(
+                    servicer.SwitchIndex,
+                    request_deserializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.SwitchIndexRequest.FromString,
+                    response_serializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.SwitchIndexResponse.SerializeToString,
+            ),
+            'AbortReindex': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbortReindex,
+                    request_deserializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.AbortReindexRequest.FromString,
+                    response_serializer=gyre_dot_retrieval_dot_v1_dot_service__pb2.AbortReindexResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'gyre.retrieval.v1.IndexService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('gyre.retrieval.v1.IndexService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class IndexService:
+    """Indexes of collections: one for another embedder is filled beside the one in use, compared, and switched to. An index holds a collection of all tenants.
+    """
+
+    @staticmethod
+    def StartReindex(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gyre.retrieval.v1.IndexService/StartReindex',
+            gyre_dot_retrieval_dot_v1_dot_service__pb2.StartReindexRequest.SerializeToString,
+            gyre_dot_retrieval_dot_v1_dot_service__pb2.StartReindexResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReindex(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gyre.retrieval.v1.IndexService/GetReindex',
+            gyre_dot_retrieval_dot_v1_dot_service__pb2.GetReindexRequest.SerializeToString,
+            gyre_dot_retrieval_dot_v1_dot_service__pb2.GetReindexResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReindexes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gyre.retrieval.v1.IndexService/ListReindexes',
+            gyre_dot_retrieval_dot_v1_dot_service__pb2.ListReindexesRequest.SerializeToString,
+            gyre_dot_retrieval_dot_v1_dot_service__pb2.ListReindexesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchReindex(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gyre.retrieval.v1.IndexService/WatchReindex',
+            gyre_dot_retrieval_dot_v1_dot_service__pb2.WatchReindexRequest.SerializeToString,
+            gyre_dot_retrieval_dot_v1_dot_service__pb2.WatchReindexResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareIndexes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gyre.retrieval.v1.IndexService/CompareIndexes',
+            gyre_dot_retrieval_dot_v1_dot_service__pb2.CompareIndexesRequest.SerializeToString,
+            gyre_dot_retrieval_dot_v1_dot_service__pb2.CompareIndexesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SwitchIndex(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gyre.retrieval.v1.IndexService/SwitchIndex',
+            gyre_dot_retrieval_dot_v1_dot_service__pb2.SwitchIndexRequest.SerializeToString,
+            gyre_dot_retrieval_dot_v1_dot_service__pb2.SwitchIndexResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbortReindex(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gyre.retrieval.v1.IndexService/AbortReindex',
+            gyre_dot_retrieval_dot_v1_dot_service__pb2.AbortReindexRequest.SerializeToString,
+            gyre_dot_retrieval_dot_v1_dot_service__pb2.AbortReindexResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -92,3 +92,106 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns one passage by id; NOT_FOUND when the tenant has none of that id in force."""
 
 def add_RetrievalServiceServicer_to_server(servicer: RetrievalServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class IndexServiceStub:
+    """Indexes of collections: one for another embedder is filled beside the one in use, compared, and switched to. An index holds a collection of all tenants."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> IndexServiceAsyncStub: ...
+    StartReindex: _grpc.UnaryUnaryMultiCallable[_service_pb2.StartReindexRequest, _service_pb2.StartReindexResponse]
+    """Begins to fill an index for another embedder; searches stay with the one in use. FAILED_PRECONDITION while another index of the collection is filled or waits, for the embedder in use, and for one that is not loaded; NOT_FOUND for a collection without an index."""
+    GetReindex: _grpc.UnaryUnaryMultiCallable[_service_pb2.GetReindexRequest, _service_pb2.GetReindexResponse]
+    """Returns one with its progress and comparisons."""
+    ListReindexes: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListReindexesRequest, _service_pb2.ListReindexesResponse]
+    """Lists them, newest first."""
+    WatchReindex: _grpc.UnaryStreamMultiCallable[_service_pb2.WatchReindexRequest, _service_pb2.WatchReindexResponse]
+    """Streams one at every change, until nothing more happens by itself."""
+    CompareIndexes: _grpc.UnaryStreamMultiCallable[_service_pb2.CompareIndexesRequest, _service_pb2.CompareIndexesResponse]
+    """Asks both indexes the caller's queries and compares what they find; the result is kept."""
+    SwitchIndex: _grpc.UnaryUnaryMultiCallable[_service_pb2.SwitchIndexRequest, _service_pb2.SwitchIndexResponse]
+    """Answers searches from the new index, or from the one before. Repeated it changes nothing. FAILED_PRECONDITION where the index is not filled, or gone."""
+    AbortReindex: _grpc.UnaryUnaryMultiCallable[_service_pb2.AbortReindexRequest, _service_pb2.AbortReindexResponse]
+    """Gives up an index that is not in use, and removes it. Repeated it changes nothing."""
+
+@_typing.type_check_only
+class IndexServiceAsyncStub(IndexServiceStub):
+    """Indexes of collections: one for another embedder is filled beside the one in use, compared, and switched to. An index holds a collection of all tenants."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    StartReindex: _aio.UnaryUnaryMultiCallable[_service_pb2.StartReindexRequest, _service_pb2.StartReindexResponse]  # type: ignore[assignment]
+    """Begins to fill an index for another embedder; searches stay with the one in use. FAILED_PRECONDITION while another index of the collection is filled or waits, for the embedder in use, and for one that is not loaded; NOT_FOUND for a collection without an index."""
+    GetReindex: _aio.UnaryUnaryMultiCallable[_service_pb2.GetReindexRequest, _service_pb2.GetReindexResponse]  # type: ignore[assignment]
+    """Returns one with its progress and comparisons."""
+    ListReindexes: _aio.UnaryUnaryMultiCallable[_service_pb2.ListReindexesRequest, _service_pb2.ListReindexesResponse]  # type: ignore[assignment]
+    """Lists them, newest first."""
+    WatchReindex: _aio.UnaryStreamMultiCallable[_service_pb2.WatchReindexRequest, _service_pb2.WatchReindexResponse]  # type: ignore[assignment]
+    """Streams one at every change, until nothing more happens by itself."""
+    CompareIndexes: _aio.UnaryStreamMultiCallable[_service_pb2.CompareIndexesRequest, _service_pb2.CompareIndexesResponse]  # type: ignore[assignment]
+    """Asks both indexes the caller's queries and compares what they find; the result is kept."""
+    SwitchIndex: _aio.UnaryUnaryMultiCallable[_service_pb2.SwitchIndexRequest, _service_pb2.SwitchIndexResponse]  # type: ignore[assignment]
+    """Answers searches from the new index, or from the one before. Repeated it changes nothing. FAILED_PRECONDITION where the index is not filled, or gone."""
+    AbortReindex: _aio.UnaryUnaryMultiCallable[_service_pb2.AbortReindexRequest, _service_pb2.AbortReindexResponse]  # type: ignore[assignment]
+    """Gives up an index that is not in use, and removes it. Repeated it changes nothing."""
+
+class IndexServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Indexes of collections: one for another embedder is filled beside the one in use, compared, and switched to. An index holds a collection of all tenants."""
+
+    @_abc_1.abstractmethod
+    def StartReindex(
+        self,
+        request: _service_pb2.StartReindexRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.StartReindexResponse, _abc.Awaitable[_service_pb2.StartReindexResponse]]:
+        """Begins to fill an index for another embedder; searches stay with the one in use. FAILED_PRECONDITION while another index of the collection is filled or waits, for the embedder in use, and for one that is not loaded; NOT_FOUND for a collection without an index."""
+
+    @_abc_1.abstractmethod
+    def GetReindex(
+        self,
+        request: _service_pb2.GetReindexRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.GetReindexResponse, _abc.Awaitable[_service_pb2.GetReindexResponse]]:
+        """Returns one with its progress and comparisons."""
+
+    @_abc_1.abstractmethod
+    def ListReindexes(
+        self,
+        request: _service_pb2.ListReindexesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.ListReindexesResponse, _abc.Awaitable[_service_pb2.ListReindexesResponse]]:
+        """Lists them, newest first."""
+
+    @_abc_1.abstractmethod
+    def WatchReindex(
+        self,
+        request: _service_pb2.WatchReindexRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_service_pb2.WatchReindexResponse], _abc.AsyncIterator[_service_pb2.WatchReindexResponse]]:
+        """Streams one at every change, until nothing more happens by itself."""
+
+    @_abc_1.abstractmethod
+    def CompareIndexes(
+        self,
+        request: _service_pb2.CompareIndexesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_service_pb2.CompareIndexesResponse], _abc.AsyncIterator[_service_pb2.CompareIndexesResponse]]:
+        """Asks both indexes the caller's queries and compares what they find; the result is kept."""
+
+    @_abc_1.abstractmethod
+    def SwitchIndex(
+        self,
+        request: _service_pb2.SwitchIndexRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.SwitchIndexResponse, _abc.Awaitable[_service_pb2.SwitchIndexResponse]]:
+        """Answers searches from the new index, or from the one before. Repeated it changes nothing. FAILED_PRECONDITION where the index is not filled, or gone."""
+
+    @_abc_1.abstractmethod
+    def AbortReindex(
+        self,
+        request: _service_pb2.AbortReindexRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.AbortReindexResponse, _abc.Awaitable[_service_pb2.AbortReindexResponse]]:
+        """Gives up an index that is not in use, and removes it. Repeated it changes nothing."""
+
+def add_IndexServiceServicer_to_server(servicer: IndexServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
