@@ -10,21 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gyre_retraining.recipes.schema import Recipe, RecipeError, parse
-
-ENDED, FAILED, STOPPED = 0, 2, 75
-
-
-class JobError(Exception):
-    """The job cannot succeed. reason: a word that can be counted; detail: a sentence."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, detail
-
-
-class Stopped(Exception):
-    """The job was asked to stop and has kept a checkpoint; the same folder goes on with it."""
+from gyre_retraining.recipes.ending import JobError
+from gyre_retraining.recipes.schema import Recipe, parse
 
 
 @dataclass(frozen=True)
@@ -35,6 +22,7 @@ class Result:
     metrics: Mapping[str, float]
     peak_memory_bytes: int
     seconds: float
+    tracking_run_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,6 +129,3 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-__all__ = ["ENDED", "FAILED", "STOPPED", "Job", "JobError", "RecipeError", "Result", "Stopped"]

@@ -1,0 +1,78 @@
+"""The processes of one job: their surroundings, and several of them on one machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from gyre_retraining.recipes.ending import ENDED, FAILED, STOPPED, JobError
+from gyre_retraining.recipes.job import Job, write_error
+from gyre_retraining.recipes.schema import Limits
+
+# No hub is asked and nobody is told what is trained: TRL sends telemetry otherwise.
+_SURROUNDINGS = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "MLFLOW_ENABLE_TELEMETRY": "false",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def settle(limits: Limits) -> None:
+    """Politeness and threads of this process; before torch is imported."""
+    os.environ.update(_SURROUNDINGS)
+    if limits.threads:
+        os.environ["OMP_NUM_THREADS"] = str(limits.threads)
+    if (missing := limits.nice - os.nice(0)) > 0:
+        os.nice(missing)
+
+
+def leads() -> bool:
+    """Whether this process tells and writes for all of them."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def must_launch(job: Job) -> bool:
+    """Whether the job wants several processes and this is none of them yet (torchrun's marks)."""
+    return job.recipe.accelerate.processes > 1 and "RANK" not in os.environ
+
+
+def launch(job: Job) -> int:
+    """Runs the job's processes by torchrun, tells them to stop when told so; the exit code."""
+    child = subprocess.Popen(_command(job), start_new_session=True)
+    told: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        told.append(number)
+        for process in _workers(child.pid):
+            os.kill(process, number)
+
+    signal.signal(signal.SIGTERM, stop)
+    code = child.wait()
+    if job.result.exists():
+        return ENDED
+    if told:
+        return STOPPED
+    if not job.error.exists():
+        write_error(job.folder, JobError("crashed", f"the processes ended with code {code}"))
+    return FAILED
+
+
+def _command(job: Job) -> list[str]:
+    count = str(job.recipe.accelerate.processes)
+    runner = ("torch.distributed.run", "--standalone", "--nproc-per-node", count)
+    return [
+        *(sys.executable, "-m", *runner),
+        *("-m", "gyre_retraining.recipes", "run", "--job", str(job.folder)),
+    ]
+
+
+def _workers(launcher: int) -> list[int]:
+    """torchrun itself is not told: it would kill its processes in the middle of a checkpoint."""
+    listed = Path(f"/proc/{launcher}/task/{launcher}/children").read_text()
+    return [int(process) for process in listed.split()]
