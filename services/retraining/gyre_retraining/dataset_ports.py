@@ -1,4 +1,4 @@
-"""What the assembly of datasets needs from the world. A float that is a time: seconds since 1970."""
+"""What the assembly of datasets needs from the world. A time: seconds since 1970 (UTC)."""
 
 from __future__ import annotations
 
@@ -54,11 +54,6 @@ class SourceStore(Protocol):
         ...
 
     async def snapshot(self, tenant: str, as_of: float) -> Snapshot:
-        """What was known at `as_of`, which must lie some seconds back: what is being written
-        now is not seen. The same again, but for erasures."""
-        ...
-
-    async def count_judgements(self, tenant: str, since: float, until: float) -> int:
-        """Judgements that became known after `since` and not after `until`; edits count once
-        more."""
+        """What was known at `as_of`; the same again, but for erasures. `as_of` must lie some
+        seconds back: what is being written at this moment is not seen."""
         ...
