@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,8 @@ class LineageStore(Protocol):
     """Edges of each tenant, found from both ends."""
 
     async def write(self, tenant: str, facts: Facts) -> None:
-        """Durable when it returns; may be repeated. A label or time that is known is not lost."""
+        """Durable when it returns; may be repeated. A label or time that is known is not lost.
+        What is older than a thing's erasure does not bring it back."""
 
     async def next(
         self, tenant: str, things: Sequence[Thing], direction: Direction, limit: int
@@ -23,8 +25,9 @@ class LineageStore(Protocol):
     async def nodes(self, tenant: str, things: Sequence[Thing]) -> dict[Thing, Node]:
         """Those that are known: named by an edge or written. Things alone have no label."""
 
-    async def forget(self, tenant: str, thing: Thing) -> None:
-        """Takes it out with all of its edges; may be repeated. For erasure."""
+    async def forget(self, tenant: str, thing: Thing, moment: datetime) -> None:
+        """Takes it out with all of its edges; may be repeated. For erasure: facts from before
+        `moment` that arrive later do not name it either."""
 
 
 class DatasetSources(Protocol):

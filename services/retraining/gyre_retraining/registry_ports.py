@@ -25,7 +25,8 @@ class ModelStore(Protocol):
         """
 
     async def open(self, stored: StoredModel) -> Path:
-        """The folder on this machine, after its hashes were checked. Raises `ModelDamaged`."""
+        """The folder on this machine, after its hashes were checked. Raises `ModelAbsent` where
+        there is none, and `ModelDamaged`."""
 
 
 class ModelRegistry(Protocol):
@@ -48,3 +49,7 @@ class ModelRegistry(Protocol):
     async def set_alias(self, tenant: str, name: str, alias: str, version: int) -> ModelVersion:
         """Points the alias there and nowhere else; may be repeated. Raises `ModelUnknown` and
         `RegistryUnavailable`."""
+
+    async def fetch(self, version: ModelVersion, folder: Path) -> None:
+        """Copies the version's files into `folder`, for a machine that has them not. Unchecked:
+        the store checks them. Raises `ModelUnknown` and `RegistryUnavailable`."""

@@ -22,7 +22,7 @@ _USES = {
 _LIMITS = {
     ModelKind.LANGUAGE: "It knows no more than its passages; what it writes may be wrong.",
     ModelKind.EMBEDDING: "Vectors of another version cannot be compared with its own.",
-    ModelKind.REWARD: "It repeats the taste of whoever judged; compare answers to one question only.",
+    ModelKind.REWARD: "It repeats the taste of its judges; compare scores for one question only.",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -72,6 +72,25 @@ class Facts:
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
 
+    @property
+    def time(self) -> datetime | None:
+        """When it happened, where that is known."""
+        return self.nodes[0].time if self.nodes else None
+
+    @property
+    def things(self) -> frozenset[Thing]:
+        ends = (end for edge in self.edges for end in (edge.later, edge.earlier))
+        return frozenset((*ends, *(one.thing for one in self.nodes)))
+
+    def without(self, gone: Collection[Thing]) -> Facts:
+        """Less those things and their edges."""
+        if not gone:
+            return self
+        return Facts(
+            tuple(one for one in self.nodes if one.thing not in gone),
+            tuple(e for e in self.edges if e.later not in gone and e.earlier not in gone),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
@@ -136,26 +155,20 @@ def review_facts(review_id: str, time: datetime, *, answer_id: str, reviewer: st
 
 def dataset_facts(
     dataset_id: str, time: datetime, form: str, sources: Iterable[tuple[str, str]]
-) -> Iterator[Facts]:
-    """In pieces: a dataset has many sources. sources: (kind, id), repeated ones may be."""
+) -> Facts:
+    """sources: (kind, id) of what its rows were made of, or a piece of them; a repeated one is
+    nothing."""
     dataset = Thing(Kind.DATASET, dataset_id)
-    yield Facts((Node(dataset, form, time),), ())
-    piece: list[Edge] = []
-    for kind, source in dict.fromkeys(sources):
-        piece.append(Edge(dataset, Thing(Kind(kind), source), "holds"))
-        if len(piece) == PIECE:
-            yield Facts((), tuple(piece))
-            piece = []
-    yield Facts((), tuple(piece))
-
-
-PIECE = 5000
+    edges = [Edge(dataset, Thing(Kind(kind), source), "holds") for kind, source in sources]
+    return _facts([Node(dataset, form, time)], edges)
 
 
 def model_facts(made: ModelVersion) -> Facts:
     """A version in the registry, its training, dataset and base model."""
     record, model = made.record, Thing(Kind.MODEL, made.model)
     nodes, edges = [Node(model, record.kind.value, record.register_time)], []
+    content = Thing(Kind.MODEL, f"{CONTENT}{record.stored.content_hash}")
+    edges.append(Edge(content, model, "files_of"))
     if record.base_model:
         edges.append(Edge(model, Thing(Kind.MODEL, record.base_model), "started_from"))
     if record.training_id:
@@ -167,6 +180,17 @@ def model_facts(made: ModelVersion) -> Facts:
         if record.base_model:
             edges.append(Edge(training, Thing(Kind.MODEL, record.base_model), "started_from"))
     return _facts(nodes, edges)
+
+
+def served(model: str, version: str) -> str:
+    """Id of the model that an answer names: by the SHA-256 of its files where it is told, because
+    the model server's name for it is not the registry's."""
+    if len(version) == SHA256 and version.isalnum():
+        return f"{CONTENT}{version}"
+    return f"{model}/{version}" if version else model
+
+
+CONTENT, SHA256 = "content/", 64
 
 
 def thing_of(kind: str, id: str) -> Thing:

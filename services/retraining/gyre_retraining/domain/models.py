@@ -23,6 +23,10 @@ class ModelRefused(Exception):
     """A folder that is no model, or holds what may not be loaded; the message says which file."""
 
 
+class ModelAbsent(Exception):
+    """The files of a version are not on this machine."""
+
+
 class ModelDamaged(Exception):
     """Files of a kept model are not what their hashes say."""
 
@@ -152,9 +156,14 @@ class ModelVersion:
 
 
 def content_hash(files: Iterable[ModelFile]) -> str:
-    """SHA-256 over the sorted files' paths and hashes: the content that is served."""
-    lines = sorted(f"{one.path}\0{one.sha256}\n" for one in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    """SHA-256 of the manifest: the content that is served."""
+    return hashlib.sha256(manifest(files).encode()).hexdigest()
+
+
+def manifest(files: Iterable[ModelFile]) -> str:
+    """What `sha256sum --check` reads, in the order of the paths."""
+    ordered = sorted(files, key=lambda one: one.path)
+    return "".join(f"{one.sha256}  {one.path}\n" for one in ordered)
 
 
 def signature_of(kind: ModelKind, dimension: int) -> Signature:

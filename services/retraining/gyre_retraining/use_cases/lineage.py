@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gyre_retraining.domain.lineage import (
     Direction,
     Edge,
-    Facts,
+    Kind,
     Node,
     Thing,
     ThingUnknown,
     Trace,
+    answer_facts,
     dataset_facts,
+    judgement_facts,
+    review_facts,
+    served,
     thing_of,
 )
+from gyre_retraining.domain.sources import Judgement, RecordedAnswer, Review
 from gyre_retraining.lineage_ports import DatasetSources, LineageStore
 
 DEFAULT_LIMIT, LIMIT = 1000, 10_000
@@ -30,16 +35,49 @@ class RecordLineage:
         self._store = store
         self._sources = sources
 
-    async def write(self, tenant: str, facts: Facts) -> None:
+    async def answer(self, tenant: str, answer: RecordedAnswer) -> None:
+        """Before the event is applied, in a handler."""
+        facts = answer_facts(
+            answer.answer_id,
+            _moment(answer.time),
+            models=[served(answer.model, answer.model_version)] if answer.model else [],
+            user=answer.end_user,
+            shown=[(one.chunk_id, one.document_id) for one in answer.passages],
+        )
         await self._store.write(tenant, facts)
+
+    async def judgement(self, tenant: str, judgement: Judgement) -> None:
+        """Before the event is applied, in a handler."""
+        facts = judgement_facts(
+            judgement.judgement_id,
+            _moment(judgement.time),
+            metric=judgement.metric,
+            answer_id=judgement.answer_id,
+            user=judgement.rater,
+            chunk=judgement.chunk_id,
+        )
+        await self._store.write(tenant, facts)
+
+    async def review(self, tenant: str, review: Review) -> None:
+        """Before the event is applied, in a handler."""
+        moment = _moment(review.time)
+        facts = review_facts(review.review_id, moment, answer_id=review.answer_id)
+        await self._store.write(tenant, facts)
+
+    async def forget_user(self, tenant: str, end_user: str, moment: float) -> None:
+        """Erased up to that moment."""
+        await self._store.forget(tenant, Thing(Kind.USER, end_user), _moment(moment))
 
     async def dataset(
         self, tenant: str, dataset_id: str, time: datetime, form: str, folder: Path
     ) -> None:
         """folder: the assembled dataset; its `lineage.parquet` is read."""
         async for piece in self._sources.sources(folder):
-            for facts in dataset_facts(dataset_id, time, form, piece):
-                await self._store.write(tenant, facts)
+            await self._store.write(tenant, dataset_facts(dataset_id, time, form, piece))
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 class TraceLineage:

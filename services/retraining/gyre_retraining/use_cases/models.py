@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from gyre_retraining.domain.card import card
-from gyre_retraining.domain.models import ModelUnknown, ModelVersion
+from gyre_retraining.domain.models import ModelAbsent, ModelDamaged, ModelUnknown, ModelVersion
 from gyre_retraining.registry_ports import ModelRegistry, ModelStore
 
 
@@ -33,10 +34,24 @@ class BrowseModels:
         return card(version)
 
     async def folder(self, tenant: str, model: str) -> Path:
-        """model: `name/version`, `name/alias` or a name. Its files on this machine, checked.
-        Raises `ModelUnknown`, `ModelDamaged` and `RegistryUnavailable`."""
-        name, _, version = model.partition("/")
-        return await self._store.open((await self.model(tenant, name, version)).record.stored)
+        """model: `name/version`, `name/alias` or a name. Its files on this machine, checked; they
+        are fetched where they are not here. Raises `ModelUnknown`, `ModelDamaged` and
+        `RegistryUnavailable`."""
+        name, _, number = model.partition("/")
+        version = await self.model(tenant, name, number)
+        try:
+            return await self._store.open(version.record.stored)
+        except ModelAbsent:
+            return await self._fetched(version)
+
+    async def _fetched(self, version: ModelVersion) -> Path:
+        record = version.record
+        with TemporaryDirectory(prefix="gyre-model-") as folder:
+            await self._registry.fetch(version, Path(folder))
+            stored = await self._store.keep(record.tenant, record.name, record.key, Path(folder))
+        if stored.content_hash != record.stored.content_hash:
+            raise ModelDamaged(f"{version.model}: what was fetched is not what was registered")
+        return Path(stored.uri)
 
     async def point(self, tenant: str, name: str, alias: str, version: int) -> ModelVersion:
         """May be repeated. Raises `ModelUnknown` and `RegistryUnavailable`."""
