@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import uuid_utils
+from gyre.evaluation.v1.replay_pb2_grpc import add_ReplayServiceServicer_to_server
 from gyre.evaluation.v1.service_pb2_grpc import add_EvaluationServiceServicer_to_server
 from gyre_runtime.bus import Bus, Listeners
 from gyre_runtime.database import Database
@@ -31,6 +32,7 @@ from gyre_evaluation.adapters.live.store import DatabaseLiveStore
 from gyre_evaluation.adapters.live_scorer import ScoringLiveAnswers
 from gyre_evaluation.adapters.offline.datasets import DatabaseDatasets
 from gyre_evaluation.adapters.offline.recorded import DatabaseRecordedAnswers
+from gyre_evaluation.adapters.offline.replays import DatabaseReplays
 from gyre_evaluation.adapters.offline.runs import DatabaseRuns
 from gyre_evaluation.adapters.question_vectors import TenantQuestionVectors
 from gyre_evaluation.adapters.reviews import FeedbackReviews
@@ -44,6 +46,7 @@ from gyre_evaluation.domain.drift.traffic import Plan
 from gyre_evaluation.domain.metrics.catalogue import RULES
 from gyre_evaluation.domain.metrics.metric import Direction, Source
 from gyre_evaluation.domain.rubrics import JUDGED
+from gyre_evaluation.doors import replays as replay_door
 from gyre_evaluation.handlers import listeners
 from gyre_evaluation.ports import LiveScorer, QuestionVectors, Scoring, Targets
 from gyre_evaluation.rpc import DESCRIPTOR, ROLES, EvaluationServicer, Offline
@@ -58,6 +61,8 @@ from gyre_evaluation.use_cases.judgements import HearJudgements
 from gyre_evaluation.use_cases.live import HearAnswers, LivePolicy
 from gyre_evaluation.use_cases.live_scoring import ScoreLiveAnswers
 from gyre_evaluation.use_cases.quality import CheckQuality
+from gyre_evaluation.use_cases.replaying import AdvanceReplays, History
+from gyre_evaluation.use_cases.replays import KeepReplays
 from gyre_evaluation.use_cases.runs import StartRuns
 from gyre_evaluation.use_cases.working import Bench, Pace, WorkOnRuns
 
@@ -73,7 +78,8 @@ class OfflineWork:
     """What has to do with datasets and runs."""
 
     door: Offline
-    work: WorkOnRuns
+    replays: KeepReplays
+    background: tuple[Background, ...]
     scoring: Scoring
     sentences: SentenceVectors
     resources: tuple[Resource, ...]
@@ -124,13 +130,19 @@ def build(
     rpc = RpcServer(settings, service=NAME)
     servicer = EvaluationServicer(runs.scoring.metrics(), live.browse, runs.door)
     rpc.add(add_EvaluationServiceServicer_to_server, servicer, DESCRIPTOR, roles=ROLES)
+    rpc.add(
+        add_ReplayServiceServicer_to_server,
+        replay_door.ReplayServicer(runs.replays),
+        replay_door.DESCRIPTOR,
+        roles=replay_door.ROLES,
+    )
     return Service(
         settings,
         NAME,
         bus=bus,
         rpc=rpc,
         database=database,
-        background=[*live.background, runs.work.run],
+        background=[*live.background, *runs.background],
         resources=[worker, *live.resources, *runs.resources],
     )
 
@@ -172,11 +184,12 @@ def _offline(
         statistics,
         MlflowTracker(slow, settings.mlflow_tracking_uri),
     )
+    pages = WorkerReportPages(slow)
     comparing = CompareRuns(
         runs,
         datasets,
         statistics,
-        WorkerReportPages(slow),
+        pages,
         {**RULES, **JUDGED},
         least=settings.minimum_pairs,
     )
@@ -188,15 +201,30 @@ def _offline(
         owner=str(uuid_utils.uuid7()),
         failed=_run_failed,
     )
-    starting = StartRuns(
-        runs,
-        datasets,
-        metrics=lambda: {one.name for one in bench.scoring.metrics()},
-        call=work.call,
+    known = _named(bench.scoring)
+    starting = StartRuns(runs, datasets, metrics=known, call=work.call)
+    history = History(DatabaseReplays(database), recorded, datasets, runs)
+    advancing = AdvanceReplays(history, starting, comparing, failed=_run_failed)
+    return OfflineWork(
+        Offline(KeepDatasets(datasets, recorded, reviews), starting, comparing),
+        KeepReplays(
+            history.replays,
+            runs,
+            datasets,
+            pages,
+            {**RULES, **JUDGED},
+            known=known,
+            call=advancing.call,
+        ),
+        (work.run, advancing.run),
+        bench.scoring,
+        sentences,
+        (slow, judges, reviews, sentences, inference),
     )
-    door = Offline(KeepDatasets(datasets, recorded, reviews), starting, comparing)
-    resources = (slow, judges, reviews, sentences, inference)
-    return OfflineWork(door, work, bench.scoring, sentences, resources)
+
+
+def _named(scoring: Scoring) -> Callable[[], set[str]]:
+    return lambda: {one.name for one in scoring.metrics()}
 
 
 def _scorer(

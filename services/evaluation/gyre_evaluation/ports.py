@@ -20,7 +20,9 @@ from gyre_evaluation.domain.judgements import Judgement
 from gyre_evaluation.domain.live import LiveAnswer
 from gyre_evaluation.domain.metrics.case import Case, Evidence
 from gyre_evaluation.domain.metrics.metric import Metric, Score
+from gyre_evaluation.domain.originals import Original
 from gyre_evaluation.domain.recorded import AnswerFilter, RecordedAnswer
+from gyre_evaluation.domain.replays import Outcome, Replay, ReplayState
 from gyre_evaluation.domain.runs import Item, Produced, Run, Target
 from gyre_evaluation.domain.windows import GroupKind, Moments, Traits, WindowKey
 
@@ -299,6 +301,15 @@ class Runs(Protocol):
         """Keeps the end and says it, in one commit; a run that ended stays as it is."""
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A recorded answer that is given again, as a part of a replay."""
+
+    question: str
+    original: Original
+    replay_id: str
+
+
 class Targets(Protocol):
     """What is evaluated, asked for a tenant with the tenant's own key."""
 
@@ -312,6 +323,10 @@ class Targets(Protocol):
         self, tenant: str, target: Target, question: str, *, request_id: str
     ) -> Produced:
         """Raises `TargetUnavailable`, `TargetRefused`, `NotPossible`."""
+
+    async def replay(self, tenant: str, target: Target, again: Again) -> Produced:
+        """Kind REPLAY: from the original's template arguments, or its messages; REPLAY_SEARCHED:
+        after a search. Its passages are what the model was given. Raises as `answer` does."""
 
 
 class Scoring(Protocol):
@@ -361,6 +376,28 @@ class Tracker(Protocol):
 
     async def track(self, report: Mapping[str, Any], page: bytes) -> None:
         """Notes a run that ended; again it changes nothing. Failing is no failure of the run."""
+
+
+class Replays(Protocol):
+    """Replays by tenant; their runs hold what was answered."""
+
+    async def start(self, replay: Replay, creation_key: str) -> Replay:
+        """As it is kept; with a creation key that is known, the replay that it started."""
+
+    async def get(self, tenant: str, replay_id: str) -> Replay:
+        """Raises `ReplayUnknown`."""
+
+    async def page(self, tenant: str, *, limit: int, before: str) -> list[Replay]:
+        """Newest first; before: id of the last one seen."""
+
+    async def open(self) -> list[Replay]:
+        """Those of all tenants that have not ended, oldest first."""
+
+    async def keep(self, replay: Replay) -> bool:
+        """How far it is; False where it ended meanwhile, then it stays as it is."""
+
+    async def finish(self, replay: Replay, state: ReplayState, outcome: Outcome | None) -> bool:
+        """Ends it, once; False where it ended before."""
 
 
 class RecordedAnswers(Protocol):

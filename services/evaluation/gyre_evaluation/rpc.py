@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 import grpc
 import orjson
@@ -16,17 +15,17 @@ from gyre_runtime.identity import current_principal
 from gyre_runtime.rpc import RpcFault
 
 from gyre_evaluation.domain.datasets import SplitPlan
-from gyre_evaluation.domain.errors import (
-    DatasetNotReady,
-    DatasetSealed,
-    DatasetUnknown,
-    NotPossible,
-    RequestInvalid,
-    RunsDiffer,
-    RunUnknown,
-)
 from gyre_evaluation.domain.metrics.metric import Metric
-from gyre_evaluation.ports import ScoringUnavailable, TargetUnavailable
+from gyre_evaluation.doors.calls import (
+    READERS,
+    WRITERS,
+    Context,
+    faults,
+    invalid,
+    page_of,
+    pieces,
+    tenant,
+)
 from gyre_evaluation.use_cases.browsing import BrowseLive, UnknownAlert, UnknownTraffic
 from gyre_evaluation.use_cases.comparing import CompareRuns
 from gyre_evaluation.use_cases.datasets import KeepDatasets
@@ -42,8 +41,6 @@ from gyre_evaluation.wire.runs import run_to
 from gyre_evaluation.wire.scores import difference_to, metric_to
 
 DESCRIPTOR = wire.DESCRIPTOR.services_by_name["EvaluationService"]
-READERS = frozenset({"reader", "writer", "operator"})
-WRITERS = frozenset({"writer", "operator"})
 ROLES = {
     "CreateDataset": WRITERS,
     "AddExamples": WRITERS,
@@ -66,12 +63,6 @@ ROLES = {
     "ResetReference": WRITERS,
 }
 LONGEST_COMMENT = 4096
-ROWS, MOST_ROWS = 50, 500
-
-Context = grpc.aio.ServicerContext[Any, Any]
-
-
-PIECE = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,44 +91,44 @@ class EvaluationServicer(service_pb2_grpc.EvaluationServiceServicer):
     async def CreateDataset(
         self, request: wire.CreateDatasetRequest, context: Context
     ) -> wire.CreateDatasetResponse:
-        with _faults():
+        with faults():
             made = await self._offline.datasets.open(
-                _tenant(), opening_from(request, current_principal())
+                tenant(), opening_from(request, current_principal())
             )
         return wire.CreateDatasetResponse(dataset=dataset_to(made))
 
     async def AddExamples(
         self, request: wire.AddExamplesRequest, context: Context
     ) -> wire.AddExamplesResponse:
-        with _faults():
+        with faults():
             ids, added = await self._offline.datasets.add(
-                _tenant(), request.name, request.version, list(map(example_from, request.examples))
+                tenant(), request.name, request.version, list(map(example_from, request.examples))
             )
         return wire.AddExamplesResponse(example_ids=ids, added=added)
 
     async def SealDataset(
         self, request: wire.SealDatasetRequest, context: Context
     ) -> wire.SealDatasetResponse:
-        with _faults():
+        with faults():
             plan = SplitPlan(dict(request.shares), request.stratify_by, request.seed)
             sealed = await self._offline.datasets.seal(
-                _tenant(), request.name, request.version, plan
+                tenant(), request.name, request.version, plan
             )
         return wire.SealDatasetResponse(dataset=dataset_to(sealed))
 
     async def GetDataset(
         self, request: wire.GetDatasetRequest, context: Context
     ) -> wire.GetDatasetResponse:
-        with _faults():
-            found = await self._offline.datasets.get(_tenant(), request.name, request.version)
+        with faults():
+            found = await self._offline.datasets.get(tenant(), request.name, request.version)
         return wire.GetDatasetResponse(dataset=dataset_to(found))
 
     async def ListDatasets(
         self, request: wire.ListDatasetsRequest, context: Context
     ) -> wire.ListDatasetsResponse:
-        size = _page(request.page_size)
+        size = page_of(request.page_size)
         found = await self._offline.datasets.page(
-            _tenant(), request.name, size, _dataset_seen(request.page_token)
+            tenant(), request.name, size, _dataset_seen(request.page_token)
         )
         last = found[-1] if len(found) == size else None
         return wire.ListDatasetsResponse(
@@ -148,10 +139,10 @@ class EvaluationServicer(service_pb2_grpc.EvaluationServiceServicer):
     async def ListExamples(
         self, request: wire.ListExamplesRequest, context: Context
     ) -> wire.ListExamplesResponse:
-        size = _page(request.page_size)
-        with _faults():
+        size = page_of(request.page_size)
+        with faults():
             found = await self._offline.datasets.examples(
-                _tenant(), request.name, request.version, request.split, size, request.page_token
+                tenant(), request.name, request.version, request.split, size, request.page_token
             )
         last = found[-1] if len(found) == size else None
         return wire.ListExamplesResponse(
@@ -161,36 +152,36 @@ class EvaluationServicer(service_pb2_grpc.EvaluationServiceServicer):
     async def StartRun(
         self, request: wire.StartRunRequest, context: Context
     ) -> wire.StartRunResponse:
-        with _faults():
+        with faults():
             started = await self._offline.runs.start(
                 run_from(request, current_principal()), request.creation_key
             )
         return wire.StartRunResponse(run=run_to(started))
 
     async def GetRun(self, request: wire.GetRunRequest, context: Context) -> wire.GetRunResponse:
-        with _faults():
-            found = await self._offline.runs.get(_tenant(), request.run_id)
+        with faults():
+            found = await self._offline.runs.get(tenant(), request.run_id)
         return wire.GetRunResponse(run=run_to(found))
 
     async def WatchRun(
         self, request: wire.WatchRunRequest, context: Context
     ) -> AsyncIterator[wire.WatchRunResponse]:
-        with _faults():
-            async for run in self._offline.runs.watch(_tenant(), request.run_id):
+        with faults():
+            async for run in self._offline.runs.watch(tenant(), request.run_id):
                 yield wire.WatchRunResponse(run=run_to(run))
 
     async def CancelRun(
         self, request: wire.CancelRunRequest, context: Context
     ) -> wire.CancelRunResponse:
-        with _faults():
-            run = await self._offline.runs.cancel(_tenant(), request.run_id)
+        with faults():
+            run = await self._offline.runs.cancel(tenant(), request.run_id)
         return wire.CancelRunResponse(run=run_to(run))
 
     async def ListRuns(
         self, request: wire.ListRunsRequest, context: Context
     ) -> wire.ListRunsResponse:
-        size = _page(request.page_size)
-        found = await self._offline.runs.page(_tenant(), request.dataset, size, request.page_token)
+        size = page_of(request.page_size)
+        found = await self._offline.runs.page(tenant(), request.dataset, size, request.page_token)
         last = found[-1] if len(found) == size else None
         return wire.ListRunsResponse(
             runs=map(run_to, found), next_page_token=last.run_id if last else ""
@@ -199,9 +190,9 @@ class EvaluationServicer(service_pb2_grpc.EvaluationServiceServicer):
     async def CompareRuns(
         self, request: wire.CompareRunsRequest, context: Context
     ) -> wire.CompareRunsResponse:
-        with _faults():
+        with faults():
             compared = await self._offline.comparing.compare(
-                _tenant(), list(request.run_ids), list(request.metrics), request.margin
+                tenant(), list(request.run_ids), list(request.metrics), request.margin
             )
         baseline, *candidates = compared.runs
         return wire.CompareRunsResponse(
@@ -219,25 +210,25 @@ class EvaluationServicer(service_pb2_grpc.EvaluationServiceServicer):
         self, request: wire.GetReportRequest, context: Context
     ) -> AsyncIterator[wire.GetReportResponse]:
         if not request.run_ids:
-            raise _invalid("run_ids", "give at least one")
+            raise invalid("run_ids", "give at least one")
         comparing = self._offline.comparing
-        with _faults():
-            report = await comparing.report(_tenant(), list(request.run_ids))
+        with faults():
+            report = await comparing.report(tenant(), list(request.run_ids))
             whole = orjson.dumps(report)
             if request.format == wire.REPORT_FORMAT_HTML:
                 whole = await comparing.page(report)
-        for start in range(0, len(whole), PIECE):
-            yield wire.GetReportResponse(data=whole[start : start + PIECE])
+        for piece in pieces(whole):
+            yield wire.GetReportResponse(data=piece)
 
     async def SummarizeWindows(
         self, request: wire.SummarizeWindowsRequest, context: Context
     ) -> wire.SummarizeWindowsResponse:
-        size, skipped = _page(request.page_size), _skipped(request.page_token)
+        size, skipped = page_of(request.page_size), _skipped(request.page_token)
         if len(request.group_by) > 1:
-            raise _invalid("group_by", "give at most one")
+            raise invalid("group_by", "give at most one")
         period = _time(request, "start_time"), _time(request, "end_time")
         group_by = request.group_by[0] if request.group_by else ""
-        found = await self._live.windows(_tenant(), period, group_by, request.metrics)
+        found = await self._live.windows(tenant(), period, group_by, request.metrics)
         known = {metric.name: metric for metric in self._metrics}
         end = skipped + size
         return wire.SummarizeWindowsResponse(
@@ -248,12 +239,12 @@ class EvaluationServicer(service_pb2_grpc.EvaluationServiceServicer):
     async def ListAlerts(
         self, request: wire.ListAlertsRequest, context: Context
     ) -> wire.ListAlertsResponse:
-        size = _page(request.page_size)
+        size = page_of(request.page_size)
         try:
             before = live_replies.place_of(request.page_token)
         except (ValueError, TypeError) as error:
-            raise _invalid("page_token", "take it from the answer before") from error
-        found = await self._live.alerts(_tenant(), size, before=before, open_only=request.open_only)
+            raise invalid("page_token", "take it from the answer before") from error
+        found = await self._live.alerts(tenant(), size, before=before, open_only=request.open_only)
         return wire.ListAlertsResponse(
             alerts=map(live_replies.alert, found),
             next_page_token=live_replies.page_token(found, size),
@@ -264,7 +255,7 @@ class EvaluationServicer(service_pb2_grpc.EvaluationServiceServicer):
     ) -> wire.AcknowledgeAlertResponse:
         who = current_principal()
         if len(request.comment) > LONGEST_COMMENT:
-            raise _invalid("comment", f"at most {LONGEST_COMMENT} characters")
+            raise invalid("comment", f"at most {LONGEST_COMMENT} characters")
         try:
             known = await self._live.acknowledge(
                 who.tenant, who.name, request.alert_id, request.comment
@@ -277,7 +268,7 @@ class EvaluationServicer(service_pb2_grpc.EvaluationServiceServicer):
         self, request: wire.ListTrafficRequest, context: Context
     ) -> wire.ListTrafficResponse:
         windows = min(request.windows or 10, 100)
-        found = await self._live.traffic(_tenant(), request.scope, windows)
+        found = await self._live.traffic(tenant(), request.scope, windows)
         return wire.ListTrafficResponse(
             traffic=[live_replies.traffic(one, self._live.plan) for one in found]
         )
@@ -286,59 +277,23 @@ class EvaluationServicer(service_pb2_grpc.EvaluationServiceServicer):
         self, request: wire.ResetReferenceRequest, context: Context
     ) -> wire.ResetReferenceResponse:
         try:
-            await self._live.reset_reference(_tenant(), request.scope)
+            await self._live.reset_reference(tenant(), request.scope)
         except UnknownTraffic as error:
             detail = f"no answers of '{error}' were seen: `gyre drift list` names the traffic"
             raise RpcFault(grpc.StatusCode.NOT_FOUND, detail) from error
         return wire.ResetReferenceResponse()
 
 
-@contextmanager
-def _faults() -> Iterator[None]:
-    """Errors of the stories as status codes that say what to do."""
-    try:
-        yield
-    except RequestInvalid as error:
-        raise RpcFault(
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "the request is not valid",
-            violations=error.violations,
-        ) from error
-    except DatasetUnknown as error:
-        detail = f"there is no dataset '{error}': `gyre eval datasets list` names them"
-        raise RpcFault(grpc.StatusCode.NOT_FOUND, detail) from error
-    except RunUnknown as error:
-        detail = f"there is no run '{error}': `gyre eval runs` names them"
-        raise RpcFault(grpc.StatusCode.NOT_FOUND, detail) from error
-    except DatasetSealed as error:
-        detail = f"{error} is sealed: open a new version, e.g. with base_version"
-        raise RpcFault(grpc.StatusCode.FAILED_PRECONDITION, detail) from error
-    except (DatasetNotReady, RunsDiffer, NotPossible) as error:
-        raise RpcFault(grpc.StatusCode.FAILED_PRECONDITION, str(error)) from error
-    except (TargetUnavailable, ScoringUnavailable) as error:
-        raise RpcFault(grpc.StatusCode.UNAVAILABLE, str(error), retry_after=1.0) from error
-
-
 def _dataset_seen(token: str) -> tuple[str, int] | None:
     name, _, version = token.rpartition("@")
     if token and not (name and version.isdecimal()):
-        raise _invalid("page_token", "take it from the answer before")
+        raise invalid("page_token", "take it from the answer before")
     return (name, int(version)) if token else None
-
-
-def _tenant() -> str:
-    return current_principal().tenant
-
-
-def _page(size: int) -> int:
-    if not 0 <= size <= MOST_ROWS:
-        raise _invalid("page_size", f"0 to {MOST_ROWS}")
-    return size or ROWS
 
 
 def _skipped(token: str) -> int:
     if token and not token.isdecimal():
-        raise _invalid("page_token", "take it from the answer before")
+        raise invalid("page_token", "take it from the answer before")
     return int(token or 0)
 
 
@@ -347,9 +302,3 @@ def _time(
 ) -> datetime | None:
     """None where it is absent."""
     return getattr(request, name).ToDatetime(UTC) if request.HasField(name) else None
-
-
-def _invalid(field: str, what: str) -> RpcFault:
-    return RpcFault(
-        grpc.StatusCode.INVALID_ARGUMENT, "the request is not valid", violations={field: what}
-    )

@@ -26,12 +26,13 @@ from gyre_evaluation.adapters.tenant_keys import TenantKeys
 from gyre_evaluation.domain.errors import NotPossible
 from gyre_evaluation.domain.metrics.case import Evidence
 from gyre_evaluation.domain.runs import Kind, Produced, Target
-from gyre_evaluation.ports import TargetRefused, TargetUnavailable
+from gyre_evaluation.ports import Again, TargetRefused, TargetUnavailable
 from gyre_evaluation.wire.targets import (
     answer_request,
     chain_request,
     generate_request,
     produced_of,
+    replay_request,
 )
 
 AGAIN = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED})
@@ -90,7 +91,7 @@ class InferenceTargets:
             request = service_pb2.GetChainRequest(name=target.chain, version=target.chain_version)
             chain = await self._unary(self._chains.GetChain, request, tenant)
             return replace(target, chain_version=str(chain.version.version))
-        if target.kind is Kind.ANSWER and target.prompt_name:
+        if target.kind is not Kind.GENERATE and target.prompt_name:
             asked = service_pb2.GetPromptRequest(
                 name=target.prompt_name, version=target.prompt_version
             )
@@ -122,6 +123,15 @@ class InferenceTargets:
             ),
         }
         method, request = asked[target.kind]()
+        return await self._told(tenant, target, method, request)
+
+    async def replay(self, tenant: str, target: Target, again: Again) -> Produced:
+        request = replay_request(target, again)
+        chat = isinstance(request, service_pb2.GenerateRequest)
+        method: Any = self._answers.Generate if chat else self._answers.Answer
+        return await self._told(tenant, target, method, request)
+
+    async def _told(self, tenant: str, target: Target, method: Any, request: Any) -> Produced:
         started, first = time.perf_counter(), None
         answer_id, model, done = "", target.model, None
         with _Faults():

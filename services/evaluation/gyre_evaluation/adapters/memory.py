@@ -20,22 +20,25 @@ from gyre_evaluation.domain.metrics.case import Case, Evidence
 from gyre_evaluation.domain.metrics.catalogue import RULES
 from gyre_evaluation.domain.metrics.grounding import texts_compared
 from gyre_evaluation.domain.metrics.metric import Metric, Score
+from gyre_evaluation.domain.metrics.refusals import is_refusal
 from gyre_evaluation.domain.rubrics import JUDGED
 from gyre_evaluation.domain.runs import Kind, Produced, Target
-from gyre_evaluation.ports import TargetRefused, TargetUnavailable
+from gyre_evaluation.ports import Again, TargetRefused, TargetUnavailable
 
 
 @dataclass
 class MemoryTargets:
     """Answers by question; an unknown question is refused like one that the service will not take.
 
-    available: False is a service that is down. asked: every question that reached it.
+    available: False is a service that is down. asked: every question that reached it. replayed:
+    every recorded answer that was to be given again.
     """
 
     answers: Mapping[str, str]
     tenants: frozenset[str] = frozenset({"acme", "demo"})
     available: bool = True
     asked: list[str] = field(default_factory=list)
+    replayed: list[Again] = field(default_factory=list)
 
     async def resolve(self, tenant: str, target: Target) -> Target:
         self._refuse(tenant)
@@ -66,6 +69,21 @@ class MemoryTargets:
             input_tokens=len(question.split()),
             output_tokens=len(text.split()),
         )
+
+    async def replay(self, tenant: str, target: Target, again: Again) -> Produced:
+        """Arguments that no record holds are refused; a search finds the answer itself."""
+        self.replayed.append(again)
+        original = again.original
+        if target.kind is Kind.REPLAY and not (original.passages or original.messages):
+            raise TargetRefused("INVALID_ARGUMENT: `sentences` must be a list")
+        produced = await self.answer(
+            tenant, target, again.question, request_id=f"{again.replay_id}/{original.answer_id}"
+        )
+        refused = True if is_refusal(produced.text) else None
+        found = original.passages
+        if target.kind is Kind.REPLAY_SEARCHED:
+            found = (Evidence(produced.text),)
+        return replace(produced, passages=found, refused=refused)
 
     def _refuse(self, tenant: str) -> None:
         if tenant not in self.tenants:

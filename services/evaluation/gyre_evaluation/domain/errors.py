@@ -29,6 +29,10 @@ class RunUnknown(Exception):
     """The tenant has no such run."""
 
 
+class ReplayUnknown(Exception):
+    """The tenant has no such replay."""
+
+
 class RunsDiffer(Exception):
     """Runs that cannot be compared; the message says why."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from gyre_evaluation.domain.errors import RequestInvalid
 from gyre_evaluation.domain.metrics.case import Evidence
+from gyre_evaluation.domain.originals import Original, original_from
 
 MOST_QUESTION = 4096
 MOST_SLICES = 16
@@ -21,7 +22,8 @@ MOST_TEXT = 64_000
 @dataclass(frozen=True, slots=True)
 class Example:
     """split: empty where the service splits. group: examples of one group share a split; empty
-    means alone. recorded_answer: given before, for targets that only score."""
+    means alone. recorded_answer: given before, for targets that only score. original: how it was
+    given; None where only its text is known."""
 
     question: str
     references: tuple[str, ...] = ()
@@ -35,6 +37,7 @@ class Example:
     group: str = ""
     origin: str = ""
     ratings: Mapping[str, float] = field(default_factory=dict)
+    original: Original | None = None
 
     def __post_init__(self) -> None:
         if violations := dict(_violations(self)):
@@ -51,7 +54,8 @@ class Example:
             self.unanswerable,
             self.recorded_answer,
         )
-        return digest(said)[:32]
+        given = self.original and (self.original.arguments or self.original.messages)
+        return digest((*said, given) if given else said)[:32]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -64,6 +68,8 @@ def example_from(given: Mapping[str, Any]) -> Example:
     if unknown:
         raise RequestInvalid(dict.fromkeys(sorted(unknown), "no field of an example"))
     fields["passages"] = tuple(Evidence(**one) for one in given.get("passages", ()))
+    if given.get("original"):
+        fields["original"] = original_from(given["original"])
     for name in ("references", "relevant_ids"):
         fields[name] = tuple(given.get(name, ()))
     return Example(**fields)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from gyre_evaluation.domain.examples import Example
+from gyre_evaluation.domain.metrics.case import Cited
+from gyre_evaluation.domain.originals import Original
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """An answer as it was given; chunk_ids: of the passages found, in rank order."""
+    """An answer as it was given; chunk_ids: of the passages found, in rank order. The others are
+    as in `Original`."""
 
     answer_id: str
     time: datetime
@@ -25,6 +29,17 @@ class RecordedAnswer:
     workload: str = ""
     conversation_id: str = ""
     chunk_ids: tuple[str, ...] = ()
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    messages: tuple[tuple[str, str], ...] = ()
+    citations: tuple[Cited, ...] = ()
+    seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def original(self) -> Original:
+        """What a replay needs."""
+        return Original(**{name: getattr(self, name) for name in Original.__dataclass_fields__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +75,5 @@ def example_of(answer: RecordedAnswer) -> Example:
         },
         group=answer.conversation_id,
         origin=answer.answer_id,
+        original=answer.original,
     )

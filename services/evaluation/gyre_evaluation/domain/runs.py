@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -12,6 +12,7 @@ from gyre_evaluation.domain.errors import RequestInvalid
 from gyre_evaluation.domain.examples import Example, digest
 from gyre_evaluation.domain.metrics.case import Case, Cited, Evidence
 from gyre_evaluation.domain.metrics.metric import Metric, Need, Score
+from gyre_evaluation.domain.originals import Original
 
 
 class Kind(StrEnum):
@@ -21,6 +22,13 @@ class Kind(StrEnum):
     GENERATE = "generate"
     CHAIN = "chain"
     RECORDED = "recorded"
+    REPLAY = "replay"
+    REPLAY_SEARCHED = "replay_searched"
+
+    @property
+    def replays(self) -> bool:
+        """Whether recorded answers are given again."""
+        return self in (Kind.REPLAY, Kind.REPLAY_SEARCHED)
 
 
 class RunState(StrEnum):
@@ -61,6 +69,19 @@ class Target:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    def over(self, original: Original) -> Target:
+        """What it leaves open is as it was recorded."""
+        prompt = self.prompt_name, self.prompt_version
+        if not self.prompt_name:
+            prompt = original.prompt_name, original.prompt_version
+        return replace(
+            self,
+            prompt_name=prompt[0],
+            prompt_version=prompt[1],
+            model=self.model or original.model,
+            collection=self.collection or original.collection,
+        )
 
     @property
     def title(self) -> str:
@@ -146,7 +167,8 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """limit: at most so many examples; 0 is all. detail: why it failed."""
+    """limit: at most so many examples; 0 is all. detail: why it failed. replay_id: of the replay
+    that it is a part of; empty means none."""
 
     run_id: str
     tenant: str
@@ -162,6 +184,7 @@ class Run:
     ignore_cache: bool = False
     concurrency: int = 0
     baseline_run_id: str = ""
+    replay_id: str = ""
     state: RunState = RunState.QUEUED
     detail: str = ""
     examples: int = 0
@@ -180,7 +203,9 @@ class Run:
 def cache_key(tenant: str, target: Target, stamp: str, example: Example) -> str:
     """The same key, the same answer. stamp: what `Target` leaves open (the prompt version in force,
     the model's and the index's version): an answer of other files must not be taken."""
-    given = example.recorded_answer if target.kind is Kind.RECORDED else ""
+    given: Any = example.recorded_answer if target.kind is Kind.RECORDED else ""
+    if target.kind is Kind.REPLAY and example.original:
+        given = [example.original.arguments, example.original.messages]
     return digest([tenant, target.as_json(), stamp, example.question, given])
 
 
@@ -199,12 +224,16 @@ def case_of(example: Example, produced: Produced) -> Case:
     )
 
 
+def _has_passages(example: Example) -> bool:
+    return bool(example.passages or (example.original and example.original.passages))
+
+
 def fitting(metrics: Sequence[Metric], examples: Sequence[Example], target: Target) -> list[str]:
     """Names of the metrics that at least one example can be scored by."""
     finds = target.kind in (Kind.ANSWER, Kind.CHAIN)
     has = {
         Need.REFERENCES: any(one.references for one in examples),
-        Need.PASSAGES: finds or any(one.passages for one in examples),
+        Need.PASSAGES: finds or any(_has_passages(one) for one in examples),
         Need.RELEVANT: any(one.relevant_ids for one in examples),
         Need.CITATIONS: True,
         Need.BASELINE: False,  # asked for by name alone

@@ -13,7 +13,14 @@ from gyre_evaluation.domain.metrics.case import Evidence
 from gyre_evaluation.domain.metrics.metric import Score
 from gyre_evaluation.domain.rubrics import PREFERENCE
 from gyre_evaluation.domain.runs import Item, Kind, Produced, Run, cache_key, case_of
-from gyre_evaluation.ports import Runs, Scoring, TargetRefused, Targets, TargetUnavailable
+from gyre_evaluation.ports import (
+    Again,
+    Runs,
+    Scoring,
+    TargetRefused,
+    Targets,
+    TargetUnavailable,
+)
 
 LONGEST_PAUSE = 30.0
 Found = TypeVar("Found")
@@ -37,19 +44,26 @@ class AskExample:
         """Recorded when it returns. Raises `TargetUnavailable`, `NotPossible` and
         `ScoringUnavailable`."""
         try:
-            passages = await self._retried(
-                lambda: self._targets.passages(run.tenant, run.target, example.question)
-            )
+            passages = await self._passages(run, example)
         except TargetRefused as refusal:
             failed = Item(example.example_id, Produced(error=str(refusal)))
             return await self._runs.record(run.run_id, failed, "")
         key = cache_key(run.tenant, run.target, _stamp(passages), example)
-        known = None if run.ignore_cache else await self._runs.cached(run.tenant, key)
+        may_know = not run.ignore_cache and run.target.kind is not Kind.REPLAY_SEARCHED
+        known = await self._runs.cached(run.tenant, key) if may_know else None
         produced = known or await self._produced(run, example, passages)
         scores = {} if produced.error else await self._scores(run, metrics, example, produced)
         item = Item(example.example_id, produced, scores, cached=known is not None)
         await self._runs.record(run.run_id, item, "" if known else key)
         return None
+
+    async def _passages(self, run: Run, example: Example) -> tuple[Evidence, ...]:
+        """An original brings its own. What a replay finds anew is told by its answers alone."""
+        if example.original is not None and run.target.kind in (Kind.RECORDED, Kind.REPLAY):
+            return example.original.passages
+        return await self._retried(
+            lambda: self._targets.passages(run.tenant, run.target, example.question)
+        )
 
     async def _scores(
         self, run: Run, metrics: Sequence[str], example: Example, produced: Produced
@@ -67,19 +81,25 @@ class AskExample:
         self, run: Run, example: Example, passages: tuple[Evidence, ...]
     ) -> Produced:
         if run.target.kind is Kind.RECORDED:
-            text = example.recorded_answer
-            return Produced(text=text) if text else Produced(error="no recorded answer")
+            return _recorded(example, passages)
         # The same request of the same run is the same id: what can be resumed is resumed.
         request_id = digest([run.run_id, example.example_id])[:32]
         try:
-            produced = await self._retried(
-                lambda: self._targets.answer(
-                    run.tenant, run.target, example.question, request_id=request_id
-                )
-            )
+            produced = await self._retried(lambda: self._asked(run, example, request_id))
         except TargetRefused as refusal:
             return Produced(error=str(refusal))
         return _priced(produced, passages, self._prices)
+
+    async def _asked(self, run: Run, example: Example, request_id: str) -> Produced:
+        if not run.target.kind.replays:
+            return await self._targets.answer(
+                run.tenant, run.target, example.question, request_id=request_id
+            )
+        if example.original is None:
+            raise TargetRefused("it is not known how the answer was given")
+        target = run.target.over(example.original)
+        again = Again(example.question, example.original, run.replay_id)
+        return await self._targets.replay(run.tenant, target, again)
 
     async def _retried(self, call: Callable[[], Awaitable[Found]]) -> Found:
         for attempt in range(self._attempts):
@@ -91,6 +111,25 @@ class AskExample:
                 pause = max(error.retry_after, min(2.0**attempt, LONGEST_PAUSE))
                 await asyncio.sleep(pause * random.uniform(0.7, 1.3))
         raise AssertionError("attempts are at least 1")
+
+
+def _recorded(example: Example, passages: tuple[Evidence, ...]) -> Produced:
+    text, original = example.recorded_answer, example.original
+    if not text:
+        return Produced(error="no recorded answer")
+    if original is None:
+        return Produced(text=text)
+    return Produced(
+        text=text,
+        answer_id=original.answer_id,
+        model=original.model,
+        refused=True if original.refused else None,
+        citations=original.citations,
+        passages=passages,
+        seconds=original.seconds,
+        input_tokens=original.input_tokens,
+        output_tokens=original.output_tokens,
+    )
 
 
 def _stamp(passages: Sequence[Evidence]) -> str:

@@ -7,10 +7,13 @@ from datetime import UTC
 from gyre.inference.v1.answer_pb2 import FinishReason
 from gyre.inference.v1.events_pb2 import AnswerRecord
 
+from gyre_evaluation.domain.metrics.case import Cited
 from gyre_evaluation.domain.recorded import RecordedAnswer
 
 SOURCE, EVALUATION = "gyre.source", "evaluation"
 """Label of answers that a run asked for."""
+REPLAY = "gyre.replay"
+"""Label with the id of the replay that asked."""
 
 
 def recorded_answer(record: AnswerRecord, question: str) -> RecordedAnswer:
@@ -28,4 +31,17 @@ def recorded_answer(record: AnswerRecord, question: str) -> RecordedAnswer:
         workload=record.workload,
         conversation_id=record.conversation_id,
         chunk_ids=tuple(one.chunk_id for one in record.retrieved_chunks),
+        arguments=dict(record.prompt_arguments),
+        messages=_messages(record),
+        citations=tuple(Cited(one.number, one.sentence) for one in record.citations),
+        seconds=record.timings.total.ToTimedelta().total_seconds(),
+        input_tokens=record.usage.input_tokens,
+        output_tokens=record.usage.output_tokens,
     )
+
+
+def _messages(record: AnswerRecord) -> tuple[tuple[str, str], ...]:
+    """Of plain chat alone: others are rendered anew."""
+    if record.prompt_name or record.prompt_arguments:
+        return ()
+    return tuple((one.role, one.content) for one in record.messages)

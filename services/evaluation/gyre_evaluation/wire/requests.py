@@ -45,7 +45,7 @@ def opening_from(request: wire.CreateDatasetRequest, caller: Caller) -> Opening:
 
 def run_from(request: wire.StartRunRequest, caller: Caller) -> Run:
     """Raises `RequestInvalid`."""
-    kinds = [kind.value for kind in Kind]
+    kinds = [kind.value for kind in Kind if not kind.replays]
     if request.target.kind and request.target.kind not in kinds:
         raise RequestInvalid({"target.kind": f"give one of {', '.join(kinds)}"})
     if request.limit < 0 or request.concurrency < 0:

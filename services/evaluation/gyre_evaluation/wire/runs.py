@@ -54,7 +54,9 @@ def costs_to(costs: Costs) -> service_pb2.RunCosts:
 
 def ended_events(run: Run, differences: Sequence[Difference]) -> list[Message]:
     """Of the prompt where the run names one, and of the model or chain. Recorded answers are of
-    nobody in particular."""
+    nobody in particular, and a replay says nothing: it is history, not a judgement of today."""
+    if run.replay_id:
+        return []
     common: dict[str, Any] = {
         "run_id": run.run_id,
         "target": target_to(run.target),

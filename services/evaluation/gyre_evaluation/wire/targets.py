@@ -10,8 +10,10 @@ from google.protobuf.struct_pb2 import Struct
 from gyre.inference.v1 import answer_pb2, service_pb2
 
 from gyre_evaluation.domain.metrics.case import Cited
-from gyre_evaluation.domain.runs import Produced, Target
-from gyre_evaluation.wire.recorded import EVALUATION, SOURCE
+from gyre_evaluation.domain.originals import passages_in
+from gyre_evaluation.domain.runs import Kind, Produced, Target
+from gyre_evaluation.ports import Again
+from gyre_evaluation.wire.recorded import EVALUATION, REPLAY, SOURCE
 
 # Live metrics, drift and abuse leave these answers out.
 LABELS: Mapping[str, str] = {SOURCE: EVALUATION}
@@ -45,6 +47,28 @@ def generate_request(target: Target, question: str) -> service_pb2.GenerateReque
     )
 
 
+def replay_request(
+    target: Target, again: Again
+) -> service_pb2.AnswerRequest | service_pb2.GenerateRequest:
+    """Marked as a run's and as the replay's. The prompt or the model is always named: an experiment
+    must not take it."""
+    request: service_pb2.AnswerRequest | service_pb2.GenerateRequest
+    original = again.original
+    if original.messages:
+        request = generate_request(target, again.question)
+        del request.messages[:]
+        for role, content in original.messages:
+            request.messages.add(role=role, content=content)
+    else:
+        request = answer_request(target, again.question)
+        request.tell_arguments = True
+        if target.kind is Kind.REPLAY:
+            request.prompt_arguments.update(original.arguments)
+    if again.replay_id:
+        request.metadata[REPLAY] = again.replay_id
+    return request
+
+
 def chain_request(target: Target, question: str, request_id: str) -> service_pb2.RunChainRequest:
     inputs = Struct()
     inputs["question"] = question
@@ -67,6 +91,7 @@ def produced_of(done: Any, seconds: float) -> Produced:
         text=done.text,
         refused=True if refused else None,
         citations=tuple(Cited(one.number, one.sentence) for one in cited),
+        passages=passages_in(getattr(done, "prompt_arguments", {})),
         seconds=seconds,
         input_tokens=done.usage.input_tokens,
         output_tokens=done.usage.output_tokens,

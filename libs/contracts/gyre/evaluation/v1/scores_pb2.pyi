@@ -330,7 +330,7 @@ class Target(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     TOP_K_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """Kind: `answer` (Answer on a collection), `generate` (plain chat), `chain` (RunChain), `recorded` (the examples' own answers)."""
+    """Kind: `answer` (Answer on a collection), `generate` (plain chat), `chain` (RunChain), `recorded` (the examples' own answers). Of replays also `replay` (recorded template arguments again) and `replay_searched` (recorded questions again)."""
     prompt_name: _builtins.str
     """Prompt name; empty means the service's own."""
     prompt_version: _builtins.str

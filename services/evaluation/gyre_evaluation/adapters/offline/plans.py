@@ -23,7 +23,8 @@ PLANNED = ("author", "split", "label", "limit", "ignore_cache", "concurrency", "
 def plan_of(run: Run) -> dict[str, Any]:
     """What was asked for; what is fixed at the beginning replaces it."""
     plan = {name: getattr(run, name) for name in PLANNED}
-    return {**plan, "target": run.target.as_json(), "metrics": list(run.metrics)}
+    more = {"target": run.target.as_json(), "metrics": list(run.metrics)}
+    return {**plan, **more, "replay_id": run.replay_id}
 
 
 def result_of(run: Run) -> dict[str, Any]:
@@ -50,6 +51,7 @@ def run_from(row: Any) -> Run:
         cached=int(row.cached or 0),
         summaries=tuple(Summary(**one) for one in result.get("summaries", ())),
         costs=Costs(**result.get("costs", {})),
+        replay_id=plan.get("replay_id", ""),
         **{name: plan[name] for name in PLANNED},
     )
 

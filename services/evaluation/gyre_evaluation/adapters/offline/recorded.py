@@ -12,6 +12,7 @@ from gyre_runtime.database import Database
 from gyre_runtime.database.transaction import insert_ignore
 
 from gyre_evaluation.adapters.offline.tables import recorded_answers
+from gyre_evaluation.domain.metrics.case import Cited
 from gyre_evaluation.domain.recorded import AnswerFilter, RecordedAnswer
 
 COLUMNS = ("collection", "prompt_name", "prompt_version", "model", "language")
@@ -60,5 +61,11 @@ class DatabaseRecordedAnswers:
 
 
 def _answer(body: dict[str, Any]) -> RecordedAnswer:
-    fields = {**body, "time": datetime.fromisoformat(body["time"])}
-    return RecordedAnswer(**{**fields, "chunk_ids": tuple(body["chunk_ids"])})
+    fields = {
+        **body,
+        "time": datetime.fromisoformat(body["time"]),
+        "chunk_ids": tuple(body["chunk_ids"]),
+        "messages": tuple((role, content) for role, content in body.get("messages", ())),
+        "citations": tuple(Cited(**one) for one in body.get("citations", ())),
+    }
+    return RecordedAnswer(**fields)

@@ -16,7 +16,7 @@ FEW = 10
 
 
 def page(report: Mapping[str, Any]) -> str:
-    """The report of a run, or of a comparison."""
+    """The report of a run, a comparison or a replay."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -54,6 +54,8 @@ def _drawn(report: Mapping[str, Any]) -> dict[str, Any]:
                 one["metric"]: Markup(plots.histogram(one)) for one in report["metrics"]
             },
         }
+    if report["kind"] == "replay":
+        return {"drawn": Markup(plots.differences_plot(report["differences"]))}
     first = next((one["name"] for one in report["metrics"] if one["direction"] == "higher"), "")
     return {
         "drawn_differences": {

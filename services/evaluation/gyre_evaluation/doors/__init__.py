@@ -1,0 +1,1 @@
+"""Further gRPC services: one method, one call, one reply."""
