@@ -87,3 +87,90 @@ def _write_evaluation(data: Path, chance: random.Random) -> None:
     questions = [{"question": "What does it eat?", "passage": f"p{n}"} for n in range(4)]
     _write(data / "dev" / "fb_feedbackqa" / "corpus.jsonl.gz", passages)
     _write(data / "dev" / "fb_feedbackqa" / "questions.jsonl", questions)
+
+
+def _row(form: str, number: int) -> dict[str, Any]:
+    """A question whose right answer is always `yes` and whose wrong one is always `no`."""
+    animal, place = ANIMALS[number % len(ANIMALS)], PLACES[number // len(ANIMALS) % len(PLACES)]
+    messages = [{"role": "user", "content": f"Question: Is a {animal} in the {place}?"}]
+    columns: dict[str, dict[str, Any]] = {
+        "demonstrations": {"messages": messages, "completion": "yes"},
+        "preferences": {"messages": messages, "chosen": "yes", "rejected": "no"},
+        "thumbs": {
+            "messages": messages,
+            "completion": "yes" if number % 2 else "no",
+            "label": bool(number % 2),
+        },
+        "texts": {"text": f"The {animal} lives in the {place} and eats what it finds there."},
+    }
+    return {"row_id": f"r{number}", **columns[form], "language": "en", "weight": 1.0}
+
+
+@pytest.fixture
+def make_job(tmp_path: Path) -> Any:
+    """Makes the folder of a job over a made-up dataset: `make_job(model, method, {path: text})`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from gyre_retraining.recipes import schema
+    from gyre_retraining.recipes.job import Job, write_job
+
+    def dataset(form: schema.Form, rows: int, held_back: int) -> Path:
+        folder = tmp_path / f"dataset-{form}-{rows}-{held_back}"
+        folder.mkdir(exist_ok=True)
+        for split, numbers in (
+            ("train", range(rows)),
+            ("validation", range(rows, rows + held_back)),
+        ):
+            table = pa.Table.from_pylist([_row(form, number) for number in numbers])
+            pq.write_table(table, folder / f"{split}.parquet")
+        (folder / "manifest.json").write_text(json.dumps({"form": form, "rows": rows}))
+        return folder
+
+    def make(
+        model: Path,
+        method: schema.Method = "sft",
+        changes: dict[str, str] | None = None,
+        *,
+        rows: int = 48,
+        held_back: int = 8,
+        name: str = "job",
+        **sections: Any,
+    ) -> Job:
+        kind, form = schema.FITS[method]
+        recipe = schema.parse(
+            {
+                "name": "tiny",
+                "description": "For a test.",
+                "kind": kind,
+                "method": method,
+                "form": form,
+                "base_model": "tiny",
+                "training": {"batch_size": 4, "learning_rate": 1e-3, "max_length": 128},
+                "data": {"minimum_rows": 8},
+                "limits": {"nice": 0, "threads": 1},
+                **sections,
+            }
+        )
+        job = Job(
+            folder=tmp_path / name,
+            training_id=f"training-{name}",
+            recipe=schema.with_overrides(recipe, changes or {}),
+            dataset=dataset(form, rows, held_back),
+            base_model=model,
+            output=tmp_path / f"{name}-model",
+            tracking_uri="",
+            name=name,
+        )
+        write_job(job)
+        return job
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model with a tokenizer, as `python -m gyre_models tiny` writes it."""
+    pytest.importorskip("torch", reason="torch is installed in the model environment only")
+    from gyre_models.tiny import make_model
+
+    return make_model(tmp_path_factory.mktemp("tiny"))

@@ -1,4 +1,4 @@
-"""`python -m gyre_retraining.recipes run --job DIR | search --job DIR | check FILE...`"""
+"""`python -m gyre_retraining.recipes run --job DIR | check FILE...`"""
 
 from __future__ import annotations
 
@@ -22,9 +22,6 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a job's folder, or go on with it")
     run.add_argument("--job", type=Path, required=True, help="the folder that holds job.json")
     run.set_defaults(run=_run)
-    search = commands.add_parser("search", help="try the hyper-parameters of a job's recipe")
-    search.add_argument("--job", type=Path, required=True, help="the folder that holds job.json")
-    search.set_defaults(run=_search)
     check = commands.add_parser("check", help="read recipes and print their hashes")
     check.add_argument("recipes", type=Path, nargs="+", help="YAML files")
     check.set_defaults(run=_check)
@@ -35,12 +32,6 @@ def _run(asked: argparse.Namespace) -> int:
     from gyre_retraining.recipes.run import run
 
     return run(asked.job.absolute())
-
-
-def _search(asked: argparse.Namespace) -> int:
-    from gyre_retraining.recipes.search.run import search
-
-    return search(asked.job.absolute())
 
 
 def _check(asked: argparse.Namespace) -> int:

@@ -6,8 +6,6 @@ import resource
 import threading
 from collections.abc import Callable
 
-import psutil
-
 _EVERY_SECONDS = 0.2
 
 
@@ -20,8 +18,7 @@ def watch(limit_bytes: int, exceeded: Callable[[int], None]) -> None:
     """Calls `exceeded` with the bytes taken, from a thread, once there are more than the limit."""
 
     def look() -> None:
-        process = psutil.Process()
-        while (taken := process.memory_info().rss) <= limit_bytes:
+        while (taken := peak()) <= limit_bytes:
             pause.wait(_EVERY_SECONDS)
         exceeded(taken)
 

@@ -54,8 +54,9 @@ class Bar:
 
     def show(self, step: int, steps: int, loss: float | None) -> None:
         """How far, and the last loss."""
-        told = {} if loss is None else {"told": f"loss {loss:.4f}"}
-        self._bar.update(self._task, completed=step, total=steps, **told)
+        self._bar.update(self._task, completed=step, total=steps)
+        if loss is not None:
+            self._bar.update(self._task, told=f"loss {loss:.4f}")
 
     def close(self) -> None:
         """Leaves the bar as it is."""

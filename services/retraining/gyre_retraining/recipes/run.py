@@ -29,7 +29,22 @@ def run(folder: Path) -> int:
     except JobError as error:
         write_error(folder, error)
         return FAILED
+    if job.recipe.search:
+        return _search(job)
     return processes.launch(job) if processes.must_launch(job) else _sit(job)
+
+
+def _search(job: Job) -> int:
+    from gyre_retraining.recipes.search.run import search
+
+    try:
+        write_result(job, search(job))
+    except Stopped:
+        return STOPPED
+    except Exception as error:
+        write_error(job.folder, _named(error))
+        return FAILED
+    return ENDED
 
 
 def _sit(job: Job) -> int:

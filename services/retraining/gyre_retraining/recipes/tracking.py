@@ -93,7 +93,7 @@ class MlflowTracker(Tracker):
             self._client.log_artifact(self.run_id, str(file))
         self._client.set_terminated(self.run_id, status=status)
 
-    def _safely(self, note: Callable[[], None]) -> None:
+    def _safely(self, note: Callable[[], object]) -> None:
         try:
             note()
         except Exception as error:  # a book that cannot be written is no reason to lose a model

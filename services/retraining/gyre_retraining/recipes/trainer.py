@@ -64,7 +64,7 @@ def run(trainer: Any, sitting: Sitting, *, evaluate: bool) -> tuple[int, dict[st
     return trainer.state.global_step, measured(found)
 
 
-class JobCallback(TrainerCallback):  # type: ignore[misc]
+class JobCallback(TrainerCallback):
     """Tells the sitting how far the trainer is, and the trainer to stop."""
 
     def __init__(self, sitting: Sitting) -> None:
