@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gyre_retraining.domain.jobs import Order, Seen
-from gyre_retraining.domain.models import ModelVersion
+from gyre_retraining.domain.models import DatasetFacts, ModelVersion
 from gyre_retraining.domain.trainings import Plan, Training
 from gyre_retraining.domain.triggers import Decision, Wish
 
@@ -44,14 +44,15 @@ class Recipes(Protocol):
         """The recipe as it would run. Raises `RecipeUnknown` and `RecipeInvalid`."""
 
 
-class Tenants(Protocol):
-    """Tenants that were heard of, for policies that speak about all of them."""
+class JudgementCounts(Protocol):
+    """How many judgements were heard, for triggers. Withdrawn ones count: it never falls."""
 
-    async def note(self, tenant: str) -> None:
-        """May be repeated; cheap where it is known."""
+    async def count(self, tenant: str, metrics: frozenset[str]) -> int:
+        """Judgements of the tenant by these metrics; no metrics means all. An edit of a judgement
+        is no other judgement."""
 
-    async def all(self) -> list[str]:
-        """By name."""
+    async def tenants(self) -> list[str]:
+        """Those that judged anything."""
 
 
 class Trainings(Protocol):
@@ -66,8 +67,8 @@ class Trainings(Protocol):
         handler: all of it is one transaction.
         """
 
-    async def last_wanted(self, tenant: str, recipe: str) -> datetime | None:
-        """When the last training was wanted; None where none ever was."""
+    async def watermark(self, tenant: str, recipe: str) -> int:
+        """Judgements that had been heard when the last training was wanted; 0 where none was."""
 
     async def decisions(self, tenant: str, *, limit: int) -> list[Decision]:
         """Newest first, refused ones, too."""
@@ -116,10 +117,10 @@ class Jobs(Protocol):
         """Starts the job, or starts it anew at its last checkpoint. One that runs is left alone,
         whoever started it. Raises `TrainingImpossible` where it cannot be started at all."""
 
-    async def look(self, order: Order) -> Seen:
+    async def look(self, training_id: str) -> Seen:
         """What has become of it."""
 
-    async def stop(self, order: Order) -> None:
+    async def stop(self, training_id: str) -> None:
         """Asks it to end (it keeps a checkpoint), then ends it after a grace. Returns when there is
         no process left."""
 
@@ -129,11 +130,12 @@ class Jobs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A dataset that is ready. rows: by split."""
+    """A dataset that is ready. facts: as the card of a model tells it. time: when it was made."""
 
     dataset_id: str
     folder: Path
-    rows: Mapping[str, int]
+    facts: DatasetFacts
+    time: datetime
 
 
 class Datasets(Protocol):

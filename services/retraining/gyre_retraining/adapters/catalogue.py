@@ -77,6 +77,7 @@ class _Written(BaseModel):
     recipe: str
     tenant: str = Field(ANY, pattern=r"^(\*|[A-Za-z0-9_-]{1,64})$")
     minimum_judgements: int = Field(0, ge=0)
+    metrics: frozenset[str] = frozenset()
     drift: bool = False
     every_hours: float = Field(0.0, ge=0)
     cool_down_hours: float = Field(0.0, ge=0)
@@ -89,6 +90,7 @@ class _Written(BaseModel):
             recipe=self.recipe,
             tenant=self.tenant,
             minimum_judgements=self.minimum_judgements,
+            metrics=self.metrics,
             drift=self.drift,
             every=timedelta(hours=self.every_hours) if self.every_hours else None,
             cool_down=timedelta(hours=self.cool_down_hours),
@@ -109,9 +111,11 @@ def read_policies(path: Path, recipes: Collection[str]) -> list[Policy]:
         written = _File.model_validate(yaml.safe_load(path.read_text()) or {}).policies
     except (OSError, yaml.YAMLError, ValidationError) as error:
         raise PoliciesError(f"{path}: {error}") from error
-    names = [one.name for one in written]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise PoliciesError(f"{path}: two policies are called {', '.join(sorted(twice))}")
+    if len({one.name for one in written}) < len(written):
+        raise PoliciesError(f"{path}: each policy needs a name of its own")
+    # One counts a recipe's judgements for a tenant: two would count from each other's marks.
+    if len({(one.recipe, one.tenant) for one in written}) < len(written):
+        raise PoliciesError(f"{path}: give one policy for each recipe and tenant")
     if strange := {one.recipe for one in written} - set(recipes):
         raise PoliciesError(f"{path}: there is no recipe {', '.join(sorted(strange))}")
     return [one.policy() for one in written]

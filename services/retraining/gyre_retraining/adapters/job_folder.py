@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -81,7 +82,7 @@ class JobFolder:
         step, steps, loss, metrics = 0, 0, 0.0, dict[str, float]()
         for line in self._lines():
             step, steps = int(line.get("step", step)), int(line.get("steps", steps))
-            loss = float(line["loss"]) if line.get("loss") is not None else loss
+            loss = _numbers({"loss": line.get("loss")}).get("loss", loss)
             metrics |= _numbers(line.get("metrics"))
         return Progress(step, steps, loss, metrics)
 
@@ -113,4 +114,5 @@ def _read(path: Path) -> dict[str, Any]:
 def _numbers(given: Any) -> dict[str, float]:
     if not isinstance(given, dict):
         return {}
-    return {str(k): float(v) for k, v in given.items() if isinstance(v, int | float)}
+    found = {str(k): float(v) for k, v in given.items() if isinstance(v, int | float)}
+    return {name: value for name, value in found.items() if math.isfinite(value)}

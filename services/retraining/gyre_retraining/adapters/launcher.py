@@ -1,4 +1,4 @@
-"""Becomes a job: `launcher.py LIMITS PROGRAM ARGUMENT...`, in the job's folder, standard library only.
+"""Becomes a job: `launcher.py LIMITS PROGRAM ARGUMENT...`, in its folder, standard library only.
 
 LIMITS (JSON): nice, memory_bytes, seconds; 0 is no limit. The lock that it takes lives as long as
 the job: whoever cannot take it knows that the job runs, even where the service was killed between
@@ -13,18 +13,18 @@ import os
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 
 LOCK, PROCESS = "lock", "process.json"
 RUNS_ALREADY = 0
+TRIES, PAUSE = 20, 0.05
 
 
 def main() -> None:
-    limits, *command = json.loads(sys.argv[1]), *sys.argv[2:]
+    limits, command = json.loads(sys.argv[1]), sys.argv[2:]
     lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not taken(lock):
         sys.exit(RUNS_ALREADY)
     os.set_inheritable(lock, True)
     part = Path(PROCESS + ".part")
@@ -33,12 +33,23 @@ def main() -> None:
     if limits["nice"]:
         os.nice(limits["nice"])
     if limits["memory_bytes"]:
-        # Of data, not of address space: libraries and accelerators reserve much that they never use.
+        # Of data, not of addresses: libraries and accelerators reserve much and never use it.
         resource.setrlimit(resource.RLIMIT_DATA, (limits["memory_bytes"],) * 2)
     if limits["seconds"]:
         # Kept by `exec`: it ends the job where nobody is there to look at the clock.
         signal.alarm(limits["seconds"])
     os.execv(command[0], command)
+
+
+def taken(lock: int) -> bool:
+    """Who only looks whether a job runs holds the lock for a moment: a job holds it on."""
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(PAUSE)
+    return False
 
 
 def start_of(pid: int) -> str:

@@ -90,6 +90,7 @@ def decided(wish: Wish, verdict: Verdict, now: datetime) -> Decision:
         by=training.trigger.by,
         verdict=verdict,
         training_id=training.training_id if verdict.accepted else "",
+        watermark=wish.watermark,
         time=now,
     )
 
@@ -105,6 +106,7 @@ def decision_row(decision: Decision) -> dict[str, Any]:
         "reason": decision.verdict.reason,
         "detail": decision.verdict.detail,
         "training_id": decision.training_id,
+        "watermark": decision.watermark,
         "time": decision.time.timestamp(),
     }
 
@@ -118,6 +120,7 @@ def decision_from(row: sa.Row[Any], *, repeated: bool = False) -> Decision:
         by=row.decided_for,
         verdict=Verdict(bool(row.accepted), row.reason, row.detail),
         training_id=row.training_id,
+        watermark=row.watermark,
         time=_moment(row.time),
         repeated=repeated,
     )

@@ -52,8 +52,7 @@ decisions = sa.Table(
     sa.Column("reason", sa.String(64), nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("training_id", sa.String(64), nullable=False, comment="empty where refused"),
+    sa.Column("watermark", sa.BigInteger, nullable=False, comment="judgements heard by then"),
     sa.Column("time", sa.Float, nullable=False),
     sa.Index("training_decisions_time", "tenant", "time"),
 )
-
-tenants = sa.Table("tenants", metadata, sa.Column("tenant", sa.String(64), primary_key=True))

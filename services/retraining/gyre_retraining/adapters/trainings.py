@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from gyre_runtime.database import Database
-from gyre_runtime.database.transaction import Transaction, insert_ignore, upsert
+from gyre_runtime.database.transaction import Transaction, upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gyre_retraining.adapters.rows import (
@@ -19,7 +19,7 @@ from gyre_retraining.adapters.rows import (
     training_from,
     training_row,
 )
-from gyre_retraining.adapters.tables import decisions, tenants, trainings
+from gyre_retraining.adapters.tables import decisions, trainings
 from gyre_retraining.domain.models import ModelVersion
 from gyre_retraining.domain.trainings import Training, TrainingState, TrainingUnknown
 from gyre_retraining.domain.triggers import Decision, History, Wish, judge
@@ -88,11 +88,12 @@ class DatabaseTrainings:
             minutes=float(seconds) / 60,
         )
 
-    async def last_wanted(self, tenant: str, recipe: str) -> datetime | None:
-        newest = sa.select(sa.func.max(trainings.c.request_time)).where(_mine(tenant, recipe))
+    async def watermark(self, tenant: str, recipe: str) -> int:
+        query = sa.select(sa.func.max(decisions.c.watermark)).where(
+            decisions.c.tenant == tenant, decisions.c.recipe == recipe, decisions.c.accepted
+        )
         async with self._database.reading() as connection:
-            found = await connection.scalar(newest)
-        return None if found is None else datetime.fromtimestamp(found, UTC)
+            return int(await connection.scalar(query) or 0)
 
     async def decisions(self, tenant: str, *, limit: int) -> list[Decision]:
         query = sa.select(decisions).where(decisions.c.tenant == tenant)
@@ -208,27 +209,6 @@ class DatabaseTrainings:
         async with self._database.transaction(aside=True) as transaction:
             update = sa.update(trainings).where(where).values(values)
             return int((await transaction.connection.execute(update)).rowcount)
-
-
-class DatabaseTenants:
-    """`Tenants`; those that this process noted already cost nothing."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._known: set[str] = set()
-
-    async def note(self, tenant: str) -> None:
-        if tenant in self._known:
-            return
-        async with self._database.transaction(aside=True) as transaction:
-            connection = transaction.connection
-            await connection.execute(insert_ignore(connection, tenants), {"tenant": tenant})
-        self._known.add(tenant)
-
-    async def all(self) -> list[str]:
-        query = sa.select(tenants.c.tenant).order_by(tenants.c.tenant)
-        async with self._database.reading() as connection:
-            return list(await connection.scalars(query))
 
 
 def _mine(tenant: str, recipe: str) -> sa.ColumnElement[bool]:

@@ -28,9 +28,9 @@ class TrainingRefused(Exception):
 class Policy:
     """When a recipe is trained for a tenant. 0 and None switch a part off.
 
-    tenant: `*` is every tenant that was heard of. minimum_judgements: new ones since
-    the last training was wanted. every: the schedule's interval. cool_down: after a training was
-    wanted, nothing but a person wants another for so long.
+    tenant: `*` is every tenant that judged anything. minimum_judgements: new ones since the last
+    training was wanted. metrics: judgements of these count; empty is all. every: the schedule's
+    interval. cool_down: how long nothing but a person wants another one after a training was.
     trainings_per_day, minutes_per_week: a budget that binds persons, too.
     """
 
@@ -38,6 +38,7 @@ class Policy:
     recipe: str
     tenant: str = ANY
     minimum_judgements: int = 0
+    metrics: frozenset[str] = frozenset()
     drift: bool = False
     every: timedelta | None = None
     cool_down: timedelta = timedelta(0)
@@ -50,10 +51,12 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A training that is wanted, and the policy that speaks about it: None lets it be."""
+    """A training that is wanted, and the policy that speaks about it: None lets it be. watermark:
+    judgements heard by then, as the policy counts them."""
 
     training: Training
     policy: Policy | None
+    watermark: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Decision:
     by: str
     verdict: Verdict
     training_id: str
+    watermark: int
     time: datetime
     repeated: bool = False
 
@@ -119,10 +123,10 @@ def policy_of(policies: Sequence[Policy], tenant: str, recipe: str) -> Policy | 
     return min(covering, key=lambda one: one.tenant == ANY, default=None)
 
 
-def judgements_cause(policy: Policy, last: datetime | None) -> str:
-    """Two processes that count at different moments name the same cause: the moment when the last
-    training was wanted, which only a new one changes."""
-    return f"judgements/{policy.name}/after-{last.isoformat() if last else 'the-start'}"
+def judgements_cause(policy: Policy, watermark: int) -> str:
+    """Two processes that count at different moments name the same cause: the count at the last
+    training, which only a new one changes."""
+    return f"judgements/{policy.name}/after-{watermark}"
 
 
 def schedule_cause(policy: Policy, now: datetime) -> str:

@@ -43,9 +43,7 @@ def upgrade() -> None:
         "training_decisions",
         sa.Column("tenant", sa.String(length=64), nullable=False),
         sa.Column("recipe", sa.String(length=64), nullable=False),
-        sa.Column(
-            "cause", sa.String(length=256), nullable=False, comment="one training for each"
-        ),
+        sa.Column("cause", sa.String(length=256), nullable=False, comment="one training for each"),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column(
             "decided_for", sa.String(length=128), nullable=False, comment="the principal or policy"
@@ -56,14 +54,10 @@ def upgrade() -> None:
         sa.Column(
             "training_id", sa.String(length=64), nullable=False, comment="empty where refused"
         ),
+        sa.Column("watermark", sa.BigInteger(), nullable=False, comment="judgements heard by then"),
         sa.Column("time", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "recipe", "cause"),
     )
     op.create_index(
         "training_decisions_time", "training_decisions", ["tenant", "time"], unique=False
-    )
-    op.create_table(
-        "tenants",
-        sa.Column("tenant", sa.String(length=64), nullable=False),
-        sa.PrimaryKeyConstraint("tenant"),
     )

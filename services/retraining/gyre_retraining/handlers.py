@@ -1,0 +1,64 @@
+"""The bus door: an event turns into one call."""
+
+from __future__ import annotations
+
+from gyre.evaluation.v1.events_pb2 import DriftDetected
+from gyre.feedback.v1.events_pb2 import (
+    FeedbackQuarantined,
+    FeedbackRecorded,
+    FeedbackReleased,
+    FeedbackWithdrawn,
+    ReviewCompleted,
+)
+from gyre.inference.v1.events_pb2 import AnswerGenerated
+from gyre.ingestion.v1.events_pb2 import DocumentChunked, DocumentDeleted
+from gyre_runtime.bus import Delivery, Listeners
+
+from gyre_retraining.use_cases.deciding import DecideOnTrainings
+from gyre_retraining.use_cases.hearing import HearSources
+from gyre_retraining.wire import sources as wire
+from gyre_retraining.wire.drift import findings_of
+
+
+def listeners(hear: HearSources, decide: DecideOnTrainings) -> Listeners:
+    """What this service hears."""
+    heard = Listeners("retraining")
+
+    @heard.on(AnswerGenerated, concurrency=4)
+    async def on_answer_generated(event: AnswerGenerated, delivery: Delivery) -> None:
+        await hear.answer(delivery.tenant, wire.answer_from(event.record))
+
+    @heard.on(FeedbackRecorded, concurrency=4)
+    async def on_feedback_recorded(event: FeedbackRecorded, delivery: Delivery) -> None:
+        await hear.judgement(delivery.tenant, wire.judgement_from(event))
+
+    @heard.on(FeedbackWithdrawn)
+    async def on_feedback_withdrawn(event: FeedbackWithdrawn, delivery: Delivery) -> None:
+        await hear.state(delivery.tenant, wire.withdrawal_from(event))
+
+    @heard.on(FeedbackQuarantined)
+    async def on_feedback_quarantined(event: FeedbackQuarantined, delivery: Delivery) -> None:
+        await hear.state(delivery.tenant, wire.quarantine_from(event))
+
+    @heard.on(FeedbackReleased)
+    async def on_feedback_released(event: FeedbackReleased, delivery: Delivery) -> None:
+        await hear.state(delivery.tenant, wire.release_from(event))
+
+    @heard.on(ReviewCompleted)
+    async def on_review_completed(event: ReviewCompleted, delivery: Delivery) -> None:
+        await hear.review(delivery.tenant, wire.review_from(event))
+
+    @heard.on(DocumentChunked, concurrency=4)
+    async def on_document_chunked(event: DocumentChunked, delivery: Delivery) -> None:
+        await hear.chunks(delivery.tenant, wire.chunks_from(event))
+
+    @heard.on(DocumentDeleted)
+    async def on_document_deleted(event: DocumentDeleted, delivery: Delivery) -> None:
+        revision = event.revision
+        await hear.deleted(delivery.tenant, revision.document_id, revision.revision)
+
+    @heard.on(DriftDetected)
+    async def on_drift_detected(event: DriftDetected, delivery: Delivery) -> None:
+        await decide.drifted(delivery.tenant, event.drift_id, event.scope, findings_of(event))
+
+    return heard
