@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import datasets
+from transformers import set_seed
 from transformers.utils import logging
 
 from gyre_retraining.recipes import trainer as shared
@@ -28,6 +29,7 @@ def train(job: Job, sitting: Sitting, output: Path) -> Outcome:
 
     datasets.disable_progress_bars()
     logging.set_verbosity_error()
+    set_seed(job.recipe.training.seed)  # a reward model's head begins at random
     rows, held_back = load(job, "train"), load(job, "validation")
     evaluate = len(held_back) > 0
     model, tokenizer = models.load(job.base_model, job.recipe)

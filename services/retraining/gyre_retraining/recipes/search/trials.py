@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def run_trial(job: Job, number: int, values: Mapping[str, Any], stop: Callable[[
     """
     own = _own_job(job, number, values)
     if not (own.folder / "job.json").exists() or read_job(own.folder) != own:
-        own.result.unlink(missing_ok=True)
+        shutil.rmtree(own.folder, ignore_errors=True)
         write_job(own)
     if not own.result.exists() and _run(own, stop) == STOPPED:
         raise Stopped
