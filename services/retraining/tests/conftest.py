@@ -134,10 +134,11 @@ def make_job(tmp_path: Path) -> Any:
         rows: int = 48,
         held_back: int = 8,
         name: str = "job",
+        recipe: schema.Recipe | None = None,
         **sections: Any,
     ) -> Job:
-        kind, form = schema.FITS[method]
-        recipe = schema.parse(
+        kind, form = schema.FITS[recipe.method if recipe else method]
+        recipe = recipe or schema.parse(
             {
                 "name": "tiny",
                 "description": "For a test.",

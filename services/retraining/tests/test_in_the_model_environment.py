@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,20 +12,25 @@ import pytest
 HERE = Path(__file__)
 REPOSITORY = HERE.parents[3]
 PYTHON = REPOSITORY / ".venv-models" / "bin" / "python"
+SKIPPED_HERE = re.compile(r'importorskip\(\s*"(torch|optuna)"')
+SUITES = [
+    path for path in sorted(HERE.parent.glob("test_*.py")) if SKIPPED_HERE.search(path.read_text())
+]
 
 
 @pytest.mark.models
-def test_the_recipe_and_its_checkpoint_pass_their_tests() -> None:
+@pytest.mark.parametrize("suite", SUITES, ids=lambda path: path.stem)
+def test_what_needs_torch_passes_in_the_model_environment(suite: Path) -> None:
     if importlib.util.find_spec("torch"):
         pytest.skip("this is the model environment: the tests run here as they are")
     if not PYTHON.exists():
         pytest.skip("no model environment (.venv-models): `make setup` makes it")
     options = ("-q", "-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir", HERE.parent)
-    suite = subprocess.run(
-        [PYTHON, "-m", "pytest", "-c", "/dev/null", *options, HERE.parent],
+    run = subprocess.run(
+        [PYTHON, "-m", "pytest", "-c", "/dev/null", *options, suite],
         check=False,
         capture_output=True,
         text=True,
         timeout=540,
     )
-    assert suite.returncode == 0, suite.stdout[-20_000:] + suite.stderr[-2_000:]
+    assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-2_000:]

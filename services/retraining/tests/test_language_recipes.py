@@ -19,10 +19,22 @@ from gyre_retraining.recipes.job import Job
 from gyre_retraining.recipes.language.models import tokenizer_of
 from gyre_retraining.recipes.language.render import prompt
 from gyre_retraining.recipes.run import run
+from gyre_retraining.recipes.schema import catalogue
 
 MakeJob = Callable[..., Job]
 READER = Path(__file__).parents[3] / "infra" / "triton" / "checkpoints" / "gyre-reader"
 LORA = {"adapter.kind": "lora", "adapter.targets": "[q_proj, v_proj, o_proj]"}
+SMALL = {
+    "training.max_steps": "2",
+    "training.max_length": "128",
+    "data.minimum_rows": "8",
+    "limits.nice": "0",
+    "limits.threads": "1",
+    "limits.memory_mb": "0",
+}
+CATALOGUE = [
+    name for name, one in catalogue().items() if one.kind != "embedding" and not one.search
+]
 SERVED = {".safetensors", ".json", ".jinja"}
 
 
@@ -61,6 +73,21 @@ def with_adapter(base: Path, adapter: Path, folder: Path) -> Path:
     shutil.copytree(adapter, folder / "adapters" / "candidate")
     (folder / "SHA256SUMS").unlink(missing_ok=True)
     return folder
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_recipe_of_the_catalogue_runs(
+    make_job: MakeJob, tiny_model: Path, tmp_path: Path, name: str
+) -> None:
+    recipe = catalogue()[name]
+    changes = SMALL | (
+        {"distillation.teacher": str(make_model(tmp_path / "teacher", seed=5))}
+        if recipe.method == "distill"
+        else {}
+    )
+    job = make_job(tiny_model, changes=changes, recipe=recipe)
+    assert done(job)["steps"] == 2
+    assert {path.suffix for path in job.output.rglob("*") if path.is_file()} <= SERVED
 
 
 @pytest.mark.parametrize("method", ["sft", "kto", "dpo", "domain"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from gyre_retraining.recipes.job import Job
-from gyre_retraining.recipes.schema import Search
+from gyre_retraining.recipes.schema import Search, catalogue
 from gyre_retraining.recipes.search.table import as_markdown, report
 from gyre_retraining.recipes.search.trials import Trial
 
@@ -109,3 +109,18 @@ def test_a_metric_that_is_not_measured_fails_the_search(
     error = json.loads(job.error.read_text())
     assert error["reason"] == "bad_metric"
     assert "eval_loss" in error["detail"]
+
+
+def test_the_search_of_the_catalogue_runs(make_job: MakeJob, tiny_model: Path) -> None:
+    pytest.importorskip("optuna", reason="Optuna is installed in the model environment only")
+    changes = {
+        "search.trials": "1",
+        "training.max_steps": "1",
+        "training.max_length": "128",
+        "data.minimum_rows": "8",
+    }
+    job = make_job(tiny_model, changes=changes, recipe=catalogue()["language-search"])
+    assert started(job).wait() == 0
+    found = json.loads((job.folder / "search.json").read_text())
+    assert set(found["trials"][0]["values"]) == set(job.recipe.search.space)
+    assert (job.output / "adapter_model.safetensors").exists()
