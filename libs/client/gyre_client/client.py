@@ -34,6 +34,7 @@ from gyre_client.models import (
 )
 from gyre_client.monitoring import Monitoring
 from gyre_client.prompts import Prompts
+from gyre_client.replays import Replays
 from gyre_client.reviews import Reviews
 from gyre_client.settings import ClientSettings
 
@@ -104,6 +105,11 @@ class Gyre:
     def evaluation(self) -> Evaluation:
         """Datasets, runs, comparisons and reports."""
         return Evaluation(self._channels, self._settings)
+
+    @property
+    def replays(self) -> Replays:
+        """History through a new prompt, model or collection."""
+        return Replays(self._channels, self._settings)
 
     @property
     def monitoring(self) -> Monitoring:

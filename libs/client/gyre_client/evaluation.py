@@ -173,6 +173,15 @@ class Difference:
     high: float | None
     verdict: str
 
+    @classmethod
+    def read(cls, message: scores_pb2.MetricDifference) -> Self:
+        ends = {
+            name: _optional(message, name)
+            for name in ("baseline", "candidate", "difference", "low", "high")
+        }
+        verdict = _word(scores_pb2.Verdict.Name(message.verdict), "VERDICT_")
+        return cls(message.metric, message.pairs, verdict=verdict, **ends)
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -359,7 +368,7 @@ class Evaluation:
             )
         baseline = Run.read(reply.baseline)
         return [
-            Comparison(baseline, Run.read(one.run), tuple(map(_difference, one.differences)))
+            Comparison(baseline, Run.read(one.run), tuple(map(Difference.read, one.differences)))
             for one in reply.comparisons
         ]
 
@@ -406,15 +415,6 @@ def _summary(message: scores_pb2.MetricSummary) -> Summary:
         errors=message.errors,
         direction=_word(scores_pb2.Direction.Name(message.direction), "DIRECTION_"),
     )
-
-
-def _difference(message: scores_pb2.MetricDifference) -> Difference:
-    ends = {
-        name: _optional(message, name)
-        for name in ("baseline", "candidate", "difference", "low", "high")
-    }
-    verdict = _word(scores_pb2.Verdict.Name(message.verdict), "VERDICT_")
-    return Difference(message.metric, message.pairs, verdict=verdict, **ends)
 
 
 def _optional(message: Any, name: str) -> float | None:

@@ -15,10 +15,14 @@ from gyre_client.cli import (
     experiments,
     feedback,
     ingest,
+    lineage,
+    models,
     prompts,
+    replay,
     review,
     search,
     status,
+    train,
 )
 
 app = typer.Typer(
@@ -42,6 +46,10 @@ app.add_typer(drift.app, name="drift")
 app.command("status")(status.status)
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(evaluation.app, name="eval")
+app.add_typer(train.app, name="train")
+app.add_typer(models.app, name="models")
+app.command("lineage")(lineage.lineage)
+app.add_typer(replay.app, name="replay")
 
 
 def main() -> None:

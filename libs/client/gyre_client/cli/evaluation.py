@@ -23,7 +23,7 @@ from gyre_client.cli.evaluation_gate import (
 )
 from gyre_client.cli.output import FAILED, INTERRUPTED, Json, console, print_json, run, stderr
 from gyre_client.client import Gyre
-from gyre_client.evaluation import Comparison, Run, Target, TargetKind
+from gyre_client.evaluation import Comparison, Difference, Run, Target, TargetKind
 
 app = typer.Typer(
     help="Score prompts, models and chains on datasets; compare them; gate a CI on it.",
@@ -324,12 +324,18 @@ def summary_table(one: Run) -> Table:
 
 
 def differences_table(one: Comparison) -> Table:
-    table = Table("metric", "baseline", "candidate")
+    table = difference_rows(one.differences, ("baseline", "candidate"))
+    table.title = f"{one.candidate.title} against {one.baseline.title}"
+    return table
+
+
+def difference_rows(differences: Sequence[Difference], sides: tuple[str, str]) -> Table:
+    """sides: what the two are called."""
+    table = Table("metric", *sides)
     for name in ("difference (95 % interval)", "pairs", "verdict"):
         table.add_column(name, no_wrap=True)
-    table.title = f"{one.candidate.title} against {one.baseline.title}"
     colours = {"better": "green", "worse": "red", "insufficient": "yellow"}
-    for found in one.differences:
+    for found in differences:
         colour = colours.get(found.verdict, "blue")
         table.add_row(
             found.metric,
