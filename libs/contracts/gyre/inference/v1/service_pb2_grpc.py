@@ -905,3 +905,299 @@ class ExperimentService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class RolloutServiceStub:
+    """A candidate goes to everybody by steps, or back: a model, an adapter or a prompt.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.StartRollout = channel.unary_unary(
+                '/gyre.inference.v1.RolloutService/StartRollout',
+                request_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.StartRolloutRequest.SerializeToString,
+                response_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.StartRolloutResponse.FromString,
+                _registered_method=True)
+        self.GetRollout = channel.unary_unary(
+                '/gyre.inference.v1.RolloutService/GetRollout',
+                request_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.GetRolloutRequest.SerializeToString,
+                response_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.GetRolloutResponse.FromString,
+                _registered_method=True)
+        self.ListRollouts = channel.unary_unary(
+                '/gyre.inference.v1.RolloutService/ListRollouts',
+                request_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.ListRolloutsRequest.SerializeToString,
+                response_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.ListRolloutsResponse.FromString,
+                _registered_method=True)
+        self.WatchRollout = channel.unary_stream(
+                '/gyre.inference.v1.RolloutService/WatchRollout',
+                request_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.WatchRolloutRequest.SerializeToString,
+                response_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.WatchRolloutResponse.FromString,
+                _registered_method=True)
+        self.PromoteRollout = channel.unary_unary(
+                '/gyre.inference.v1.RolloutService/PromoteRollout',
+                request_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.PromoteRolloutRequest.SerializeToString,
+                response_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.PromoteRolloutResponse.FromString,
+                _registered_method=True)
+        self.AbortRollout = channel.unary_unary(
+                '/gyre.inference.v1.RolloutService/AbortRollout',
+                request_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.AbortRolloutRequest.SerializeToString,
+                response_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.AbortRolloutResponse.FromString,
+                _registered_method=True)
+
+
+class RolloutServiceServicer:
+    """A candidate goes to everybody by steps, or back: a model, an adapter or a prompt.
+    """
+
+    def StartRollout(self, request, context):
+        """Starts one. FAILED_PRECONDITION while another one runs for the name, or an experiment or a rollout for the workload.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRollout(self, request, context):
+        """One, with what is known now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRollouts(self, request, context):
+        """Newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchRollout(self, request, context):
+        """One, again whenever it or what is known of it changes, until it has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PromoteRollout(self, request, context):
+        """A person's decision: the next step, or all at once. From then on the service alone only ever takes back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbortRollout(self, request, context):
+        """Takes the candidate back, also a promoted one as long as the champion of before is kept; may be repeated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_RolloutServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'StartRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartRollout,
+                    request_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.StartRolloutRequest.FromString,
+                    response_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.StartRolloutResponse.SerializeToString,
+            ),
+            'GetRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRollout,
+                    request_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.GetRolloutRequest.FromString,
+                    response_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.GetRolloutResponse.SerializeToString,
+            ),
+            'ListRollouts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRollouts,
+                    request_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.ListRolloutsRequest.FromString,
+                    response_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.ListRolloutsResponse.SerializeToString,
+            ),
+            'WatchRollout': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRollout,
+                    request_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.WatchRolloutRequest.FromString,
+                    response_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.WatchRolloutResponse.SerializeToString,
+            ),
+            'PromoteRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.PromoteRollout,
+                    request_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.PromoteRolloutRequest.FromString,
+                    response_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.PromoteRolloutResponse.SerializeToString,
+            ),
+            'AbortRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbortRollout,
+                    request_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.AbortRolloutRequest.FromString,
+                    response_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.AbortRolloutResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'gyre.inference.v1.RolloutService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('gyre.inference.v1.RolloutService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class RolloutService:
+    """A candidate goes to everybody by steps, or back: a model, an adapter or a prompt.
+    """
+
+    @staticmethod
+    def StartRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gyre.inference.v1.RolloutService/StartRollout',
+            gyre_dot_inference_dot_v1_dot_service__pb2.StartRolloutRequest.SerializeToString,
+            gyre_dot_inference_dot_v1_dot_service__pb2.StartRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gyre.inference.v1.RolloutService/GetRollout',
+            gyre_dot_inference_dot_v1_dot_service__pb2.GetRolloutRequest.SerializeToString,
+            gyre_dot_inference_dot_v1_dot_service__pb2.GetRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRollouts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gyre.inference.v1.RolloutService/ListRollouts',
+            gyre_dot_inference_dot_v1_dot_service__pb2.ListRolloutsRequest.SerializeToString,
+            gyre_dot_inference_dot_v1_dot_service__pb2.ListRolloutsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gyre.inference.v1.RolloutService/WatchRollout',
+            gyre_dot_inference_dot_v1_dot_service__pb2.WatchRolloutRequest.SerializeToString,
+            gyre_dot_inference_dot_v1_dot_service__pb2.WatchRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PromoteRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gyre.inference.v1.RolloutService/PromoteRollout',
+            gyre_dot_inference_dot_v1_dot_service__pb2.PromoteRolloutRequest.SerializeToString,
+            gyre_dot_inference_dot_v1_dot_service__pb2.PromoteRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbortRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gyre.inference.v1.RolloutService/AbortRollout',
+            gyre_dot_inference_dot_v1_dot_service__pb2.AbortRolloutRequest.SerializeToString,
+            gyre_dot_inference_dot_v1_dot_service__pb2.AbortRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

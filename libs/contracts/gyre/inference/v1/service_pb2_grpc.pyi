@@ -329,3 +329,94 @@ class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stops one; may be repeated."""
 
 def add_ExperimentServiceServicer_to_server(servicer: ExperimentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class RolloutServiceStub:
+    """A candidate goes to everybody by steps, or back: a model, an adapter or a prompt."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> RolloutServiceAsyncStub: ...
+    StartRollout: _grpc.UnaryUnaryMultiCallable[_service_pb2.StartRolloutRequest, _service_pb2.StartRolloutResponse]
+    """Starts one. FAILED_PRECONDITION while another one runs for the name, or an experiment or a rollout for the workload."""
+    GetRollout: _grpc.UnaryUnaryMultiCallable[_service_pb2.GetRolloutRequest, _service_pb2.GetRolloutResponse]
+    """One, with what is known now."""
+    ListRollouts: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListRolloutsRequest, _service_pb2.ListRolloutsResponse]
+    """Newest first."""
+    WatchRollout: _grpc.UnaryStreamMultiCallable[_service_pb2.WatchRolloutRequest, _service_pb2.WatchRolloutResponse]
+    """One, again whenever it or what is known of it changes, until it has ended."""
+    PromoteRollout: _grpc.UnaryUnaryMultiCallable[_service_pb2.PromoteRolloutRequest, _service_pb2.PromoteRolloutResponse]
+    """A person's decision: the next step, or all at once. From then on the service alone only ever takes back."""
+    AbortRollout: _grpc.UnaryUnaryMultiCallable[_service_pb2.AbortRolloutRequest, _service_pb2.AbortRolloutResponse]
+    """Takes the candidate back, also a promoted one as long as the champion of before is kept; may be repeated."""
+
+@_typing.type_check_only
+class RolloutServiceAsyncStub(RolloutServiceStub):
+    """A candidate goes to everybody by steps, or back: a model, an adapter or a prompt."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    StartRollout: _aio.UnaryUnaryMultiCallable[_service_pb2.StartRolloutRequest, _service_pb2.StartRolloutResponse]  # type: ignore[assignment]
+    """Starts one. FAILED_PRECONDITION while another one runs for the name, or an experiment or a rollout for the workload."""
+    GetRollout: _aio.UnaryUnaryMultiCallable[_service_pb2.GetRolloutRequest, _service_pb2.GetRolloutResponse]  # type: ignore[assignment]
+    """One, with what is known now."""
+    ListRollouts: _aio.UnaryUnaryMultiCallable[_service_pb2.ListRolloutsRequest, _service_pb2.ListRolloutsResponse]  # type: ignore[assignment]
+    """Newest first."""
+    WatchRollout: _aio.UnaryStreamMultiCallable[_service_pb2.WatchRolloutRequest, _service_pb2.WatchRolloutResponse]  # type: ignore[assignment]
+    """One, again whenever it or what is known of it changes, until it has ended."""
+    PromoteRollout: _aio.UnaryUnaryMultiCallable[_service_pb2.PromoteRolloutRequest, _service_pb2.PromoteRolloutResponse]  # type: ignore[assignment]
+    """A person's decision: the next step, or all at once. From then on the service alone only ever takes back."""
+    AbortRollout: _aio.UnaryUnaryMultiCallable[_service_pb2.AbortRolloutRequest, _service_pb2.AbortRolloutResponse]  # type: ignore[assignment]
+    """Takes the candidate back, also a promoted one as long as the champion of before is kept; may be repeated."""
+
+class RolloutServiceServicer(metaclass=_abc_1.ABCMeta):
+    """A candidate goes to everybody by steps, or back: a model, an adapter or a prompt."""
+
+    @_abc_1.abstractmethod
+    def StartRollout(
+        self,
+        request: _service_pb2.StartRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.StartRolloutResponse, _abc.Awaitable[_service_pb2.StartRolloutResponse]]:
+        """Starts one. FAILED_PRECONDITION while another one runs for the name, or an experiment or a rollout for the workload."""
+
+    @_abc_1.abstractmethod
+    def GetRollout(
+        self,
+        request: _service_pb2.GetRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.GetRolloutResponse, _abc.Awaitable[_service_pb2.GetRolloutResponse]]:
+        """One, with what is known now."""
+
+    @_abc_1.abstractmethod
+    def ListRollouts(
+        self,
+        request: _service_pb2.ListRolloutsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.ListRolloutsResponse, _abc.Awaitable[_service_pb2.ListRolloutsResponse]]:
+        """Newest first."""
+
+    @_abc_1.abstractmethod
+    def WatchRollout(
+        self,
+        request: _service_pb2.WatchRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_service_pb2.WatchRolloutResponse], _abc.AsyncIterator[_service_pb2.WatchRolloutResponse]]:
+        """One, again whenever it or what is known of it changes, until it has ended."""
+
+    @_abc_1.abstractmethod
+    def PromoteRollout(
+        self,
+        request: _service_pb2.PromoteRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.PromoteRolloutResponse, _abc.Awaitable[_service_pb2.PromoteRolloutResponse]]:
+        """A person's decision: the next step, or all at once. From then on the service alone only ever takes back."""
+
+    @_abc_1.abstractmethod
+    def AbortRollout(
+        self,
+        request: _service_pb2.AbortRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.AbortRolloutResponse, _abc.Awaitable[_service_pb2.AbortRolloutResponse]]:
+        """Takes the candidate back, also a promoted one as long as the champion of before is kept; may be repeated."""
+
+def add_RolloutServiceServicer_to_server(servicer: RolloutServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
