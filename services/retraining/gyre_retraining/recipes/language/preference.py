@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 def thumbs(parts: Parts) -> Any:
     """Rows: prompt, completion, label (true: thumb up)."""
-    section = parts.recipe.preference
+    section, training = parts.recipe.preference, parts.recipe.training
     own = section.model_dump() if section else {}
-    length = parts.recipe.training.max_length
-    return KTOTrainer(**parts.given(KTOConfig(**parts.arguments, max_length=length, **own)))
+    args = KTOConfig(**parts.arguments, max_length=training.max_length, **own)
+    # Rows are taken in their order, for each is compared with its neighbour: it must be no order.
+    mixed = parts.train.shuffle(seed=training.seed)
+    return KTOTrainer(**parts.given(args) | {"train_dataset": mixed})
 
 
 def pairs(parts: Parts) -> Any:
