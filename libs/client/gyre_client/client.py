@@ -37,6 +37,7 @@ from gyre_client.prompts import Prompts
 from gyre_client.replays import Replays
 from gyre_client.reviews import Reviews
 from gyre_client.settings import ClientSettings
+from gyre_client.training import TrainingClient
 
 if TYPE_CHECKING:  # the asynchronous stubs are types alone
     from gyre.inference.v1.service_pb2_grpc import InferenceServiceAsyncStub
@@ -115,6 +116,11 @@ class Gyre:
     def monitoring(self) -> Monitoring:
         """What live answers come to: windows, drift, alerts."""
         return Monitoring(self._channels, self._settings)
+
+    @property
+    def training(self) -> TrainingClient:
+        """Trainings, versions of models, and what came from what."""
+        return TrainingClient(self._channels, self._settings)
 
     async def search(
         self,

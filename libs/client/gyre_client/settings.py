@@ -28,6 +28,8 @@ class ClientSettings(BaseSettings):
     """host:port of the feedback service."""
     evaluation_address: str = "127.0.0.1:50056"
     """host:port of the evaluation service."""
+    retraining_address: str = "127.0.0.1:50057"
+    """host:port of the retraining service."""
     api_key: SecretStr = SecretStr("gyre-dev-key")
     """API key or JWT; the default is the development key, which production refuses."""
     tls: bool = False
