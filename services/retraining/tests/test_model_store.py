@@ -24,6 +24,7 @@ from gyre_retraining.domain.models import (
     ModelRefused,
     ModelVersion,
 )
+from gyre_retraining.use_cases.importing import Import, ImportModels
 from gyre_retraining.use_cases.models import BrowseModels
 from gyre_retraining.use_cases.registering import Made, RegisterModels
 
@@ -293,7 +294,7 @@ async def test_a_folder_is_found_by_version_alias_or_name(
 async def test_a_version_that_another_machine_has_is_fetched_and_checked(
     store: FolderModelStore, folder: Path, tmp_path: Path
 ) -> None:
-    browse, version, _ = await browsed(store, folder)
+    _, version, _ = await browsed(store, folder)
     elsewhere = tmp_path / "elsewhere"
     os.rename(version.record.stored.uri, elsewhere)
     with pytest.raises(ModelAbsent):
@@ -308,6 +309,47 @@ async def test_a_version_that_another_machine_has_is_fetched_and_checked(
     registry = MemoryModelRegistry()
     registry.fetch = fetch  # type: ignore[method-assign]
     await registry.register(version.record)
-    found = await BrowseModels(registry, store).folder("acme", "reader/1")
+    here = FolderModelStore(tmp_path / "here")
+    found = await BrowseModels(registry, here).folder("acme", "reader/1")
+    assert found == tmp_path / "here" / "acme" / "reader" / "t-1"
     assert (found / "model.safetensors").read_bytes() == WEIGHTS
-    assert await browse.folder("acme", "reader/1") == found
+    assert await here.open(version.record.stored) == found  # once: it is here now
+
+
+async def test_a_model_of_the_settings_is_imported_once_and_is_the_champion(
+    store: FolderModelStore, folder: Path
+) -> None:
+    register, registry = registering(store)
+    imports = ImportModels(register, registry, {"reader": Import(ModelKind.LANGUAGE, folder)})
+    first = await imports.ensure("acme", "reader")
+    assert first is not None
+    assert (first.model, first.aliases) == ("reader/1", ("champion",))
+    (folder / "config.json").write_text('{"hidden_size": 9}')
+    assert await imports.ensure("acme", "reader") == first
+    assert await imports.ensure("acme", "writer") is None
+    assert len(await registry.list("acme")) == 1
+
+
+async def test_an_import_that_was_cut_short_gets_its_alias_by_a_repetition(
+    store: FolderModelStore, folder: Path
+) -> None:
+    register, registry = registering(store)
+    await register.register(Made("acme", "reader", ModelKind.LANGUAGE, folder))
+    imports = ImportModels(register, registry, {"reader": Import(ModelKind.LANGUAGE, folder)})
+    found = await imports.ensure("acme", "reader")
+    assert found is not None
+    assert found.aliases == ("champion",)
+
+
+async def test_an_import_does_not_take_the_alias_from_a_model_that_was_trained(
+    store: FolderModelStore, folder: Path
+) -> None:
+    register, registry = registering(store)
+    imports = ImportModels(register, registry, {"reader": Import(ModelKind.LANGUAGE, folder)})
+    await imports.ensure("acme", "reader")
+    made = Made("acme", "reader", ModelKind.LANGUAGE, folder, training_id="t-1")
+    trained = await register.register(made)
+    await registry.set_alias("acme", "reader", "champion", trained.version)
+    found = await imports.ensure("acme", "reader")
+    assert found is not None
+    assert (found.model, found.aliases) == ("reader/2", ("champion",))

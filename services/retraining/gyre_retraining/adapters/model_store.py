@@ -37,6 +37,8 @@ MANIFEST = "SHA256SUMS"
 STAGING = ".staging-"
 STALE_SECONDS = 6 * 3600.0
 BLOCK = 1 << 20
+DEPTH = 3
+"""Of a version's folder: tenant, name, key."""
 
 
 class FolderModelStore:
@@ -50,7 +52,16 @@ class FolderModelStore:
         return await asyncio.to_thread(self._keep, tenant, name, key, folder)
 
     async def open(self, stored: StoredModel) -> Path:
-        return await asyncio.to_thread(_checked, stored)
+        return await asyncio.to_thread(self._checked, stored)
+
+    def _checked(self, stored: StoredModel) -> Path:
+        """Where it was registered, or, fetched from another machine, at the same place in here."""
+        told = Path(stored.uri)
+        for folder in (told, self._root.joinpath(*told.parts[-DEPTH:])):
+            if folder.is_dir():
+                _check_hashes(folder, stored)
+                return folder
+        raise ModelAbsent(stored.uri)
 
     def _keep(self, tenant: str, name: str, key: str, folder: Path) -> StoredModel:
         place = self._root / checked_name(tenant) / checked_name(name)
@@ -150,14 +161,10 @@ def _kept(folder: Path) -> StoredModel:
     )
 
 
-def _checked(stored: StoredModel) -> Path:
-    folder = Path(stored.uri)
-    if not folder.is_dir():
-        raise ModelAbsent(stored.uri)
+def _check_hashes(folder: Path, stored: StoredModel) -> None:
     for file in stored.files:
         if _hashed(folder, file.path) != file:
             raise ModelDamaged(f"{folder}: {file.path} is not what was registered")
-    return folder
 
 
 def _hashed(folder: Path, path: str) -> ModelFile:

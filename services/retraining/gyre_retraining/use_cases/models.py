@@ -46,9 +46,10 @@ class BrowseModels:
 
     async def _fetched(self, version: ModelVersion) -> Path:
         record = version.record
+        key = Path(record.stored.uri).name
         with TemporaryDirectory(prefix="gyre-model-") as folder:
             await self._registry.fetch(version, Path(folder))
-            stored = await self._store.keep(record.tenant, record.name, record.key, Path(folder))
+            stored = await self._store.keep(record.tenant, record.name, key, Path(folder))
         if stored.content_hash != record.stored.content_hash:
             raise ModelDamaged(f"{version.model}: what was fetched is not what was registered")
         return Path(stored.uri)
