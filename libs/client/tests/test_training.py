@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
+import textwrap
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -359,3 +363,17 @@ def test_a_moment_that_says_nothing_new_is_no_line() -> None:
         for step in (1, 2, 3, 4):
             lines.show(Training.read(training("running", step)))
     assert len(printed.get().splitlines()) == 1
+
+
+async def test_the_python_of_the_documentation_runs(
+    fake: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)\n```", page, re.DOTALL)
+    program = "async def example():\n" + textwrap.indent(block, "    ")
+    scope: dict[str, Any] = {}
+    exec(program, scope)
+    await scope["example"]()
+    printed = capsys.readouterr().out
+    assert "succeeded 100 100 0.02" in printed
+    assert "minilm/2" in printed
