@@ -1,10 +1,13 @@
 import gzip
 import json
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.append(str(Path(__file__).parent))  # builders beside the tests can be imported
 
 
 def _words(text: str) -> list[str]:

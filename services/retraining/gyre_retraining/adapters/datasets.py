@@ -1,0 +1,134 @@
+"""Datasets as folders of Parquet files, each named by the hash of its manifest."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gyre_retraining.adapters.parquet import write_lineage, write_split
+from gyre_retraining.dataset_ports import DatasetDamaged, KeptDataset
+from gyre_retraining.domain.manifest import Assembly, FileFacts, dataset_id, manifest_of
+from gyre_retraining.domain.rows import canonical
+from gyre_retraining.domain.trainings import DatasetUnknown
+
+MANIFEST, LINEAGE = "manifest.json", "lineage.parquet"
+UNFINISHED = ".unfinished-"
+ABANDONED = 86_400.0
+"""Seconds."""
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+class FolderDatasetStore:
+    """`DatasetStore`: a folder appears whole, by renaming, or not at all."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def keep(self, assembly: Assembly) -> KeptDataset:
+        return await asyncio.to_thread(self._keep, assembly)
+
+    async def open(self, dataset_id: str) -> KeptDataset:
+        return await asyncio.to_thread(self._open, dataset_id)
+
+    async def erase(self, dataset_id: str) -> None:
+        await asyncio.to_thread(self._erase, dataset_id)
+
+    def _keep(self, assembly: Assembly) -> KeptDataset:
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        unfinished = self._root / f"{UNFINISHED}{uuid.uuid4().hex}"
+        unfinished.mkdir()
+        try:
+            name = _write(unfinished, assembly)
+            _publish(unfinished, self._root / name)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return self._open(name)
+
+    def _open(self, name: str) -> KeptDataset:
+        folder = self._folder(name)
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        if dataset_id(manifest) != name:
+            raise DatasetDamaged(f"{name}: its manifest was changed")
+        gone = [one for one in manifest["files"] if not (folder / one).exists()]
+        erased = bool(gone) and all(_is_rows(one) for one in gone)
+        for file, facts in manifest["files"].items():
+            if not (erased and _is_rows(file)) and _facts(folder / file) != FileFacts(**facts):
+                raise DatasetDamaged(f"{name}: {file} is not what was written")
+        written = datetime.fromtimestamp((folder / MANIFEST).stat().st_mtime, UTC)
+        return KeptDataset(name, manifest, folder.absolute(), written, erased)
+
+    def _erase(self, name: str) -> None:
+        folder = self._folder(name)
+        for path in folder.glob("*.parquet"):
+            if _is_rows(path.name):
+                path.unlink()
+        _sync(folder)
+
+    def _sweep(self) -> None:
+        """What a process that was killed left: nobody writes on a dataset for so long."""
+        for path in self._root.glob(f"{UNFINISHED}*"):
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _folder(self, name: str) -> Path:
+        """Raises `DatasetUnknown`, also for what is no id: it must not name another folder."""
+        folder = self._root / name
+        if not _ID.fullmatch(name) or not (folder / MANIFEST).is_file():
+            raise DatasetUnknown(name)
+        return folder
+
+
+def _write(folder: Path, assembly: Assembly) -> str:
+    """The files, then the manifest that names them; the dataset's id."""
+    columns = sorted({name for one in (assembly.features or {}).values() for name in one})
+    for split, rows in assembly.splits.items():
+        write_split(folder / f"{split}.parquet", assembly, rows, columns)
+    write_lineage(folder / LINEAGE, [row for rows in assembly.splits.values() for row in rows])
+    files = {path.name: _facts(path) for path in sorted(folder.iterdir())}
+    manifest = manifest_of(assembly, files)
+    (folder / MANIFEST).write_bytes(canonical(manifest))
+    return dataset_id(manifest)
+
+
+def _publish(unfinished: Path, folder: Path) -> None:
+    """Where it is there already it is the same: its name is its content's hash."""
+    for path in unfinished.iterdir():
+        _sync(path)
+    _sync(unfinished)
+    if not (folder / MANIFEST).is_file():
+        unfinished.rename(folder)
+        _sync(folder.parent)
+        return
+    for path in unfinished.iterdir():
+        if not (folder / path.name).exists():  # its rows were erased; their sources were not
+            path.rename(folder / path.name)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_rows(file: str) -> bool:
+    return file != LINEAGE
+
+
+def _facts(path: Path) -> FileFacts:
+    """Of a file that is not there an empty hash, which is nobody's."""
+    if not path.is_file():
+        return FileFacts("", 0)
+    with path.open("rb") as file:
+        return FileFacts(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)
