@@ -94,13 +94,16 @@ class Set:
 
 
 class CachedEmbedder:
-    """`QueryEmbedder` over vectors that were made beforehand."""
+    """`Embedder` over vectors that were made beforehand."""
 
     def __init__(self, vectors: Mapping[str, Vector]) -> None:
         self._vectors = vectors
 
-    async def embed(self, text: str) -> Embedded:
+    async def embed(self, text: str, embedder: str) -> Embedded:
         return Embedded(self._vectors[text], EMBEDDER)
+
+    async def embed_passages(self, texts: Sequence[str], embedder: str) -> list[Vector]:
+        return [self._vectors[text] for text in texts]
 
 
 def main() -> None:
@@ -232,7 +235,7 @@ async def indexed(one: Set, index: MilvusVectorIndex) -> SearchPassages:
     texts = [text for _, some in pieces for text in some]
     vectors = embedded(texts)
     search = search_of(one, index)
-    story = IndexDocuments(CATALOGUE, index, sweep=lambda: None)
+    story = IndexDocuments(CATALOGUE, index, CachedEmbedder({}), sweep=lambda: None)
     place, parts = 0, []
     for document, some in pieces:
         parts.append(part_of(one, document, some, vectors[place : place + len(some)]))

@@ -2,71 +2,168 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
-from gyre.retrieval.v1.service_pb2_grpc import add_RetrievalServiceServicer_to_server
+from gyre.retrieval.v1.service_pb2_grpc import (
+    add_IndexServiceServicer_to_server,
+    add_RetrievalServiceServicer_to_server,
+)
 from gyre_runtime.bus import Bus
 from gyre_runtime.database import Database
 from gyre_runtime.process import Service
 from gyre_runtime.rpc import RpcServer
-from gyre_runtime.telemetry import logger
+from gyre_runtime.telemetry import gauge, logger
 
 from gyre_retrieval.adapters.catalogue import DatabaseCatalogue
-from gyre_retrieval.adapters.embedding import ServiceQueryEmbedder
+from gyre_retrieval.adapters.embedding import ServicePassageEmbedder, ServiceQueryEmbedder
 from gyre_retrieval.adapters.helpfulness import DatabaseHelpfulness
 from gyre_retrieval.adapters.milvus import IndexSettings, MilvusVectorIndex
+from gyre_retrieval.adapters.reindexes import DatabaseReindexes
 from gyre_retrieval.adapters.tables import MIGRATIONS, metadata
 from gyre_retrieval.domain.query import Route
 from gyre_retrieval.domain.ranking import Fusion
+from gyre_retrieval.doors import indexes as doors
+from gyre_retrieval.doors.indexes import IndexServicer
 from gyre_retrieval.handlers import listeners
-from gyre_retrieval.ports import QueryEmbedder, VectorIndex
+from gyre_retrieval.ports import Embedder, PassageEmbedder, QueryEmbedder, VectorIndex
 from gyre_retrieval.rpc import DESCRIPTOR, ROLES, RetrievalServicer
 from gyre_retrieval.settings import Settings
 from gyre_retrieval.use_cases.collections import BrowseCollections
+from gyre_retrieval.use_cases.comparing import CompareJudged, CompareLive
+from gyre_retrieval.use_cases.following import Follow
 from gyre_retrieval.use_cases.indexing import IndexDocuments
+from gyre_retrieval.use_cases.reindexing import ManageReindexes, Pace, Reindexer
 from gyre_retrieval.use_cases.searching import SearchPassages, Signal
 from gyre_retrieval.use_cases.sweeping import Sweeper
 
 NAME = "retrieval"
+STRANGERS = gauge(
+    "retrieval_strange_indexes",
+    "Collections in Milvus that this catalogue never knew: another owner's, or a lost catalogue's.",
+)
 
 
 def build(
     settings: Settings,
     *,
     index: VectorIndex | None = None,
-    embedder: QueryEmbedder | None = None,
+    embedder: Embedder | None = None,
     database: Database | None = None,
     bus: Bus | None = None,
 ) -> Service:
-    """The service; what is not given is the real thing."""
+    """The service; what is not given is the real thing. embedder: for queries and passages."""
     database = database or Database(_url(settings), metadata, migrations=MIGRATIONS)
     bus = bus or Bus(settings, NAME, database=database)
     index = index or _milvus(settings)
-    embedder = embedder or ServiceQueryEmbedder(
-        settings.embedding_address, settings, timeout=settings.embedding_timeout
+    embedders = _embedders(settings, embedder)
+    catalogue, helpfulness = DatabaseCatalogue(database), DatabaseHelpfulness(database)
+    sweeper = Sweeper(catalogue, index, pause=settings.sweep_pause, failed=_failed("sweep_failed"))
+    signal = _signal(helpfulness, settings)
+    aside = SearchPassages(catalogue, index, embedders.aside, _fusion(settings), signal)
+    indexes = _indexes(settings, DatabaseReindexes(database), index, embedders, aside, sweeper)
+    compare = indexes.compare(helpfulness, settings.reindex_compare_share)
+    documents = IndexDocuments(
+        catalogue,
+        index,
+        embedders.passages,
+        sweep=sweeper.call,
+        changed=indexes.reindexer.call,
     )
-    catalogue = DatabaseCatalogue(database)
-    sweeper = Sweeper(catalogue, index, pause=settings.sweep_pause, failed=_sweep_failed)
-    documents = IndexDocuments(catalogue, index, sweep=sweeper.call)
-    helpfulness = DatabaseHelpfulness(database)
     bus.include(listeners(documents, helpfulness, parts_at_once=settings.parts_at_once))
-    rpc = RpcServer(settings, service=NAME)
-    servicer = RetrievalServicer(
-        SearchPassages(
-            catalogue, index, embedder, _fusion(settings), _signal(helpfulness, settings)
-        ),
-        BrowseCollections(catalogue, index),
+    search = SearchPassages(
+        catalogue, index, embedders.queries, _fusion(settings), signal, watch=compare.watch
     )
-    rpc.add(add_RetrievalServiceServicer_to_server, servicer, DESCRIPTOR, roles=ROLES)
     return Service(
         settings,
         NAME,
         bus=bus,
-        rpc=rpc,
+        rpc=_rpc(settings, search, BrowseCollections(catalogue, index), indexes),
         database=database,
-        background=[sweeper.run],
-        resources=_opened(index, embedder, catalogue),
+        background=[sweeper.run, indexes.reindexer.run, compare.look, compare.run],
+        resources=_opened(index, *embedders, catalogue),
+    )
+
+
+class _Embedders(NamedTuple):
+    """queries: as the caller; aside: the same, as this service."""
+
+    queries: QueryEmbedder
+    aside: QueryEmbedder
+    passages: PassageEmbedder
+
+
+class _Indexes(NamedTuple):
+    """What indexes beside the one in use need."""
+
+    reindexes: DatabaseReindexes
+    manage: ManageReindexes
+    reindexer: Reindexer
+    aside: SearchPassages
+
+    def compare(self, helpfulness: DatabaseHelpfulness, share: float) -> CompareLive:
+        failed = _failed("comparison_failed")
+        return CompareLive(self.reindexes, helpfulness, self.aside, share=share, failed=failed)
+
+
+def _indexes(
+    settings: Settings,
+    reindexes: DatabaseReindexes,
+    index: VectorIndex,
+    embedders: _Embedders,
+    aside: SearchPassages,
+    sweeper: Sweeper,
+) -> _Indexes:
+    follow = Follow(reindexes, index, embedders.passages, passages=settings.reindex_passages)
+    pace = Pace(
+        settings.reindex_share,
+        settings.reindex_pause,
+        settings.reindex_lease,
+        settings.reconcile_pause,
+    )
+    reindexer = Reindexer(
+        reindexes,
+        index,
+        follow,
+        pace,
+        sweep=sweeper.call,
+        failed=_failed("reindex_failed"),
+        strangers=STRANGERS.set,
+    )
+    manage = ManageReindexes(
+        reindexes,
+        index,
+        embedders.passages,
+        follow,
+        keep=settings.reindex_keep,
+        moved=reindexer.moved,
+    )
+    return _Indexes(reindexes, manage, reindexer, aside)
+
+
+def _rpc(
+    settings: Settings, search: SearchPassages, collections: BrowseCollections, indexes: _Indexes
+) -> RpcServer:
+    rpc = RpcServer(settings, service=NAME)
+    retrieval = RetrievalServicer(search, collections)
+    rpc.add(add_RetrievalServiceServicer_to_server, retrieval, DESCRIPTOR, roles=ROLES)
+    servicer = IndexServicer(
+        indexes.manage, CompareJudged(indexes.reindexes, indexes.aside), settings.reindex_tenants
+    )
+    rpc.add(add_IndexServiceServicer_to_server, servicer, doors.DESCRIPTOR, roles=doors.ROLES)
+    return rpc
+
+
+def _embedders(settings: Settings, given: Embedder | None) -> _Embedders:
+    if given is not None:
+        return _Embedders(given, given, given)
+    address, timeout = settings.embedding_address, settings.embedding_timeout
+    key = settings.embedding_key
+    return _Embedders(
+        ServiceQueryEmbedder(address, settings, timeout=timeout),
+        ServiceQueryEmbedder(address, settings, timeout=timeout, key=key),
+        ServicePassageEmbedder(address, settings, key=key, timeout=settings.embedding_bulk_timeout),
     )
 
 
@@ -104,5 +201,8 @@ def _opened(*adapters: object) -> list[AbstractAsyncContextManager[Any]]:
     return [one for one in adapters if isinstance(one, AbstractAsyncContextManager)]
 
 
-def _sweep_failed(error: Exception) -> None:
-    logger("gyre.retrieval").warning("sweep_failed", error=repr(error))
+def _failed(event: str) -> Callable[[Exception], None]:
+    def told(error: Exception) -> None:
+        logger("gyre.retrieval").warning(event, error=repr(error))
+
+    return told

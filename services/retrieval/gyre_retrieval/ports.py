@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,8 +11,15 @@ from gyre_retrieval.domain.document import Change, DocumentState
 from gyre_retrieval.domain.helpfulness import Opinion
 from gyre_retrieval.domain.identity import DocumentKey, Version
 from gyre_retrieval.domain.index import CollectionSummary, Index, InForce, View
-from gyre_retrieval.domain.passage import EmbeddedPassage
+from gyre_retrieval.domain.passage import EmbeddedPassage, Passage
 from gyre_retrieval.domain.query import Conditions, Found, Route
+from gyre_retrieval.domain.reindex import (
+    JudgedComparison,
+    Progress,
+    Reindex,
+    Sample,
+    Wanted,
+)
 from gyre_retrieval.domain.vector import Vector
 
 
@@ -26,6 +33,10 @@ class IndexMissing(Exception):
 
 class EmbedderUnavailable(Exception):
     """The embedding service does not answer now; the same call may succeed later."""
+
+
+class EmbedderUnknown(Exception):
+    """No embedder of that name is loaded; the same call may succeed when it is."""
 
 
 class EmbedderRefused(Exception):
@@ -52,11 +63,37 @@ class Leaving:
     since: float = field(default=0.0, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The index in use. hold: seconds for which nothing may come into force, as another index is
+    about to be used; 0 but then."""
+
+    index: Index
+    hold: float
+
+
 class QueryEmbedder(Protocol):
     """Text to vector; may be repeated."""
 
-    async def embed(self, text: str) -> Embedded:
-        """Raises `EmbedderUnavailable` or `EmbedderRefused`."""
+    async def embed(self, text: str, embedder: str) -> Embedded:
+        """By the embedder of that name. Goes before bulk work.
+
+        Raises `EmbedderUnavailable`, `EmbedderUnknown` or `EmbedderRefused`.
+        """
+
+
+class PassageEmbedder(Protocol):
+    """Passages to vectors, as work that nobody waits for; may be repeated."""
+
+    async def embed_passages(self, texts: Sequence[str], embedder: str) -> list[Vector]:
+        """One unit vector per text, in order, by the embedder of that name.
+
+        Raises `EmbedderUnavailable`, `EmbedderUnknown` or `EmbedderRefused`.
+        """
+
+
+class Embedder(QueryEmbedder, PassageEmbedder, Protocol):
+    """Both."""
 
 
 class VectorIndex(Protocol):
@@ -93,6 +130,21 @@ class VectorIndex(Protocol):
     async def find(self, index: Index, conditions: Conditions, chunk_id: str) -> list[Found]:
         """All versions of one chunk, score 0. Raises `IndexMissing`."""
 
+    async def make(self, index: Index) -> None:
+        """Makes the index where it is not there."""
+
+    async def passages(self, index: Index, wanted: Sequence[Wanted]) -> list[Passage]:
+        """All passages of these versions that are there, in any order. Raises `IndexMissing`."""
+
+    async def names(self) -> frozenset[str]:
+        """Names of the indexes that are there, those of other owners too."""
+
+    async def drop(self, name: str) -> None:
+        """Removes an index with all that is in it, for good; one that is not there is no error."""
+
+    async def point(self, index: Index) -> None:
+        """Lets the alias of the index's collection name it, for people and tools."""
+
     async def check(self) -> None:
         """Returns when the vector database answers, readers and writers alike."""
 
@@ -112,6 +164,10 @@ class DocumentRecord(Protocol):
 
     @property
     def state(self) -> DocumentState: ...
+
+    async def serving(self) -> Serving | None:
+        """The collection's index in use, which stays in use until the block ends; None where
+        there is none, or where it is being changed."""
 
     async def apply(self, change: Change) -> None:
         """Keeps state, leavings and facts to be said, all or none, when the block ends."""
@@ -133,7 +189,7 @@ class Catalogue(Protocol):
     async def claim_index(self, collection: str, embedder: str, dimension: int) -> Index:
         """The collection's index in use; made for this embedder where there is none yet.
 
-        Raises `EmbedderMismatch` where it is another embedder's.
+        Raises `EmbedderMismatch` where it is this embedder's with another dimension.
         """
 
     async def indexes(self, collection: str) -> list[Index]:
@@ -166,3 +222,92 @@ class Catalogue(Protocol):
 
     async def forget(self, leavings: Sequence[Leaving]) -> None:
         """The passages of these are gone; one said again since it was read stays to be removed."""
+
+
+class Reindexes(Protocol):
+    """Reindexings, and which versions an index that is not in use holds (its fills).
+
+    A change and the event that says so are one commit. Every call may be repeated.
+    """
+
+    async def start(self, reindex: Reindex) -> None:
+        """Keeps it; its index is known to the catalogue from now on, and not in use.
+
+        Raises `ReindexRefused` where another index of the collection is filled or waits, or
+        where `previous` is not in use any more.
+        """
+
+    async def get(self, reindex_id: str) -> Reindex:
+        """Raises `ReindexUnknown`."""
+
+    async def list(self, collection: str, limit: int, offset: int) -> list[Reindex]:
+        """Newest first; empty collection: all."""
+
+    async def open(self) -> list[Reindex]:
+        """Those whose follower is kept up, oldest first."""
+
+    async def claim(self, reindex_id: str, owner: str, seconds: float) -> bool:
+        """Whether `owner` may work on it for so long; again and again the same one may."""
+
+    async def progress(self, reindex: Reindex) -> Progress: ...
+
+    async def change_count(self, collection: str) -> int:
+        """Grows with every change of what is in force, of any tenant."""
+
+    async def in_use(self, collection: str) -> Index | None: ...
+
+    async def lagging(self, follower: Index, after: DocumentKey | None, limit: int) -> list[Wanted]:
+        """What is in force and not in the follower, by tenant and document id, behind `after`."""
+
+    async def begin(self, follower: Index, wanted: Sequence[Wanted]) -> None:
+        """Notes what is about to be stored, so that a crash leaves nothing that nobody removes."""
+
+    async def finish(self, follower: Index, wanted: Sequence[Wanted]) -> None:
+        """Their passages lie in the follower; what is no longer in force must leave instead."""
+
+    async def settle(self, follower: Index) -> int:
+        """What was begun or stored and is not in force any more must leave; returns how many."""
+
+    async def detail(self, reindex_id: str, detail: str) -> None:
+        """What holds it up; empty where nothing does."""
+
+    async def build(self, reindex_id: str) -> None:
+        """FILLING becomes READY, and `IndexBuilt` is said; any other state stays."""
+
+    async def hold(self, collection: str, seconds: float) -> None:
+        """Nothing comes into force in the collection for so long."""
+
+    async def switch(self, reindex_id: str, *, back: bool, keep: float) -> Reindex:
+        """Uses the other index from this commit on; ends the hold. keep: seconds for which the
+        one before is kept.
+
+        Raises `NotCaughtUp` where anything in force is not in it, `ReindexRefused` where the
+        state or the index in use is not the one that this needs.
+        """
+
+    async def abort(self, reindex_id: str, reason: str) -> Reindex:
+        """The index is unknown to the catalogue from this commit on, so the reconciler drops it.
+
+        Raises `ReindexRefused` where it is in use or was.
+        """
+
+    async def end(self, reindex_id: str) -> None:
+        """SWITCHED becomes ENDED: the catalogue knows the index before no more."""
+
+    async def orphans(self, names: Collection[str]) -> frozenset[str]:
+        """Of these indexes, those that were of a reindexing and that the catalogue does not know
+        any more. A name that never was ours is none of them."""
+
+    async def strangers(self, names: Collection[str]) -> frozenset[str]:
+        """Of these, those that neither the catalogue nor any reindexing ever knew."""
+
+    async def keep_sample(self, reindex_id: str, sample: Sample, most: int) -> None:
+        """Where there are `most` already it is not kept."""
+
+    async def samples(self, reindex_id: str) -> list[Sample]:
+        """Oldest first."""
+
+    async def keep_judged(self, reindex_id: str, judged: JudgedComparison) -> None:
+        """In the place of the one before."""
+
+    async def judged(self, reindex_id: str) -> JudgedComparison | None: ...

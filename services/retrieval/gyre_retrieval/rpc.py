@@ -25,18 +25,18 @@ from gyre_retrieval.domain.query import (
     Answer,
     Conditions,
     Hit,
-    Mode,
     Query,
 )
 from gyre_retrieval.ports import (
     EmbedderRefused,
     EmbedderUnavailable,
+    EmbedderUnknown,
     IndexMissing,
     IndexUnavailable,
 )
 from gyre_retrieval.use_cases.collections import BrowseCollections
 from gyre_retrieval.use_cases.searching import SearchPassages
-from gyre_retrieval.wire import chunk_to, revision_to, source_to
+from gyre_retrieval.wire import MODES, chunk_to, revision_to, source_to
 
 DESCRIPTOR = wire.DESCRIPTOR.services_by_name["RetrievalService"]
 READERS = frozenset({"reader", "writer", "operator"})
@@ -45,12 +45,6 @@ ROLES = {
     "CreateCollection": frozenset({"writer", "operator"}),
     "ListCollections": READERS,
     "GetChunk": READERS,
-}
-MODES = {
-    wire.SEARCH_MODE_UNSPECIFIED: Mode.HYBRID,
-    wire.SEARCH_MODE_DENSE: Mode.DENSE,
-    wire.SEARCH_MODE_LEXICAL: Mode.LEXICAL,
-    wire.SEARCH_MODE_HYBRID: Mode.HYBRID,
 }
 DEFAULT_TOP_K = 10
 RETRY_AFTER = 1.0
@@ -115,7 +109,7 @@ def _faults() -> Iterator[None]:
         raise RpcFault(
             grpc.StatusCode.NOT_FOUND, "no passage of that id is in force in this collection"
         ) from error
-    except EmbedderMismatch as error:
+    except (EmbedderMismatch, EmbedderUnknown) as error:
         raise RpcFault(grpc.StatusCode.FAILED_PRECONDITION, str(error)) from error
     except EmbedderRefused as error:
         raise RpcFault(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gyre_runtime.settings import RuntimeSettings
-from pydantic import Field, SecretStr
+from gyre_runtime.settings import DEVELOPMENT_KEY, RuntimeSettings
+from pydantic import Field, SecretStr, model_validator
 
 from gyre_retrieval.domain.ranking import FusionMethod
 
@@ -36,6 +36,30 @@ class Settings(RuntimeSettings):
     embedding_timeout: float = 3.0
     """Longest time to embed a query."""
 
+    embedding_key: SecretStr = SecretStr("")
+    """This service's key at the embedding service (role writer), for what nobody waits for: filling
+    an index, and comparing it. In development the development key."""
+    embedding_bulk_timeout: float = 60.0
+    """Longest time to embed 32 passages as bulk work."""
+
+    reindex_share: float = Field(0.5, gt=0.0, le=1.0)
+    """Share of its time in which the filling of an index works; the rest belongs to searches."""
+    reindex_passages: int = Field(64, ge=1, le=1000)
+    """Passages that are copied at once, about; one document is never parted."""
+    reindex_pause: float = Field(1.0, gt=0.0)
+    """Time between two looks for documents that a filled index lacks."""
+    reindex_lease: float = Field(15.0, gt=0.0)
+    """After how long another process goes on with what a dead one left."""
+    reindex_keep: float = Field(7 * 86_400.0, ge=10.0)
+    """How long the index before a switch is kept for switching back."""
+    reindex_compare_share: float = Field(0.1, ge=0.0, le=1.0)
+    """Share of the live searches that a filled index answers too, after they were answered."""
+    reindex_tenants: frozenset[str] = frozenset()
+    """Tenants whose operators may start, switch and abort (JSON list): an index holds the passages
+    of all tenants. Empty: every tenant's."""
+    reconcile_pause: float = Field(60.0, gt=0.0)
+    """Time between two looks for indexes in Milvus that the catalogue gave up."""
+
     dense_index: Literal["FLAT", "HNSW"] = "FLAT"
     """FLAT is exact; HNSW is faster above some 100,000 passages, on Milvus itself."""
     bm25_k1: float = 1.2
@@ -61,3 +85,9 @@ class Settings(RuntimeSettings):
     """Parts that are indexed side by side; their writes are gathered."""
     sweep_pause: float = 30.0
     """Time between two rounds that look for passages to remove."""
+
+    @model_validator(mode="after")
+    def _know_the_development_key_at_embedding(self) -> Settings:
+        if self.env == "development" and not self.embedding_key.get_secret_value():
+            self.embedding_key = SecretStr(DEVELOPMENT_KEY)
+        return self

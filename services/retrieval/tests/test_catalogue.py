@@ -20,7 +20,7 @@ from gyre_retrieval.domain.document import Arrival, Verdict, delete, receive
 from gyre_retrieval.domain.errors import EmbedderMismatch
 from gyre_retrieval.domain.identity import DocumentKey, Version
 from gyre_retrieval.domain.index import InForce, View
-from gyre_retrieval.ports import Catalogue, Leaving
+from gyre_retrieval.ports import Catalogue, Leaving, Serving
 from gyre_runtime.database import Database
 from retrieval_builders import DIMENSION, EMBEDDER, HOSTILE, index, key
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -124,9 +124,16 @@ class CatalogueContract:
         assert set(await asyncio.gather(*claims)) == {index()}
         assert await catalogue.indexes("default") == [index()]
         assert await catalogue.indexes("other") == []
-        for embedder, dimension in (("another", DIMENSION), (EMBEDDER, 3)):
-            with pytest.raises(EmbedderMismatch):
-                await catalogue.claim_index("default", embedder, dimension)
+        assert await catalogue.claim_index("default", "another", 3) == index()
+        with pytest.raises(EmbedderMismatch):
+            await catalogue.claim_index("default", EMBEDDER, 3)
+
+    async def test_the_index_in_use_is_known_inside_of_a_change(self, catalogue: Catalogue) -> None:
+        async with catalogue.changing(key("d")) as record:
+            assert await record.serving() is None
+        await catalogue.claim_index("default", EMBEDDER, DIMENSION)
+        async with catalogue.changing(key("d")) as record:
+            assert await record.serving() == Serving(index(), 0.0)
 
     async def test_collections_are_listed_with_what_is_in_force(self, catalogue: Catalogue) -> None:
         for _ in range(2):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from gyre_retrieval.adapters.memory import MemoryCatalogue, MemoryEmbedder, MemoryVectorIndex
@@ -42,8 +43,10 @@ class World:
         self.kept = kept or MemoryVectorIndex()
         self.errors: list[Exception] = []
         self.sweeper = Sweeper(self.catalogue, self.kept, pause=60.0, failed=self.errors.append)
-        self.documents = IndexDocuments(self.catalogue, self.kept, sweep=self.sweeper.call)
         embedder = MemoryEmbedder(EMBEDDER, lambda text: vector_of(text).tolist())
+        self.documents = IndexDocuments(
+            self.catalogue, self.kept, embedder, sweep=self.sweeper.call
+        )
         self.passages = SearchPassages(self.catalogue, self.kept, embedder, FUSION)
         self.browse = BrowseCollections(self.catalogue, self.kept)
 
@@ -170,10 +173,16 @@ async def test_a_part_that_fails_to_be_stored_is_not_recorded(world: World) -> N
     assert await world.documents.receive(part(key("d"), ["words"])) is Verdict.INDEXED
 
 
-async def test_vectors_of_another_embedder_are_refused(world: World) -> None:
+async def test_vectors_of_another_embedder_are_made_anew_by_the_indexs(world: World) -> None:
+    await world.documents.receive(part(key("d"), ["alpha words"]))
+    strange = replace(part(key("e"), ["alpha words"], embedder="other"), dimension=3)
+    assert await world.documents.receive(strange) is Verdict.INDEXED
+    hits = (await world.search("alpha words", Mode.DENSE)).hits
+    assert [hit.score for hit in hits] == [pytest.approx(1.0, abs=1e-5)] * 2
+
+
+async def test_a_query_of_another_embedder_is_refused(world: World) -> None:
     await world.documents.receive(part(key("d"), ["words"]))
-    with pytest.raises(EmbedderMismatch):
-        await world.documents.receive(part(key("e"), ["words"], embedder="other"))
     stranger = MemoryEmbedder("other", lambda text: vector_of(text).tolist())
     search = SearchPassages(world.catalogue, world.kept, stranger, FUSION)
     with pytest.raises(EmbedderMismatch):

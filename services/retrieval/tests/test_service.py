@@ -318,7 +318,10 @@ POISON = {
     "wrong_dimension": {"dimension": 3, "chunks": [EmbeddedChunk(vector=b"12345678")]},
     "bad_part": {"part_count": 0},
     "bad_collection": {"collection": "../../etc"},
-    "embedder_mismatch": {"embedder": "another-model"},
+    "embedder_mismatch": {
+        "dimension": 1,
+        "chunks": [EmbeddedChunk(chunk=Chunk(chunk_id="c"), vector=b"\x00\x00\x80\x3f")],
+    },
 }
 
 

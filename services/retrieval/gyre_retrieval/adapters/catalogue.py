@@ -20,7 +20,14 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gyre_retrieval.adapters.glance import Glance
-from gyre_retrieval.adapters.tables import arrivals, collections, documents, indexes, leavings
+from gyre_retrieval.adapters.tables import (
+    arrivals,
+    collections,
+    documents,
+    holds,
+    indexes,
+    leavings,
+)
 from gyre_retrieval.domain.document import (
     Arrival,
     Change,
@@ -32,7 +39,7 @@ from gyre_retrieval.domain.document import (
 from gyre_retrieval.domain.errors import EmbedderMismatch
 from gyre_retrieval.domain.identity import DocumentKey, Version
 from gyre_retrieval.domain.index import CollectionSummary, Index, InForce, View, index_for
-from gyre_retrieval.ports import Leaving
+from gyre_retrieval.ports import Leaving, Serving
 
 
 class DatabaseCatalogue:
@@ -72,8 +79,8 @@ class DatabaseCatalogue:
             await self._make_index(index_for(collection, embedder, dimension))
             index = await self._index_in_use(collection)
         assert index is not None
-        if (index.embedder, index.dimension) != (embedder, dimension):
-            raise EmbedderMismatch(embedder, index.embedder)
+        if index.embedder == embedder and index.dimension != dimension:
+            raise EmbedderMismatch(f"{embedder} with {dimension} numbers", embedder)
         return index
 
     async def indexes(self, collection: str) -> list[Index]:
@@ -201,6 +208,17 @@ class DatabaseRecord:
     def __init__(self, transaction: Transaction, state: DocumentState) -> None:
         self._transaction = transaction
         self.state = state
+
+    async def serving(self) -> Serving | None:
+        """The row is locked: a switch waits for what is brought into force, or the other way."""
+        in_use = sa.and_(indexes.c.collection == self.state.document.collection, indexes.c.in_use)
+        query = sa.select(indexes).where(in_use).with_for_update(read=True)
+        row = (await self._transaction.connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        held = sa.select(holds.c.until).where(holds.c.collection == row.collection)
+        until = await self._transaction.connection.scalar(held)
+        return Serving(_index(row), max((until or 0.0) - time.time(), 0.0))
 
     async def apply(self, change: Change) -> None:
         document = change.state.document

@@ -19,9 +19,17 @@ from gyre_retrieval.domain.index import CollectionSummary, Index, InForce, View,
 from gyre_retrieval.domain.passage import EmbeddedPassage, Passage
 from gyre_retrieval.domain.query import Conditions, Found, Route
 from gyre_retrieval.domain.ranking import in_order
+from gyre_retrieval.domain.reindex import Wanted
 from gyre_retrieval.domain.terms import passage_terms, query_terms
 from gyre_retrieval.domain.vector import Vector
-from gyre_retrieval.ports import Embedded, IndexMissing, IndexUnavailable, Leaving
+from gyre_retrieval.ports import (
+    Embedded,
+    EmbedderUnknown,
+    IndexMissing,
+    IndexUnavailable,
+    Leaving,
+    Serving,
+)
 
 K1, B = 1.2, 0.75
 
@@ -32,10 +40,12 @@ class MemoryVectorIndex:
     def __init__(self) -> None:
         self.down = False
         self.rows: dict[str, dict[tuple[object, ...], EmbeddedPassage]] = {}
+        self.aliases: dict[str, str] = {}
 
     async def store(self, index: Index, passages: Sequence[EmbeddedPassage]) -> None:
         self._answer()
         rows = self.rows.setdefault(index.name, {})
+        self.aliases.setdefault(index.alias, index.name)
         for embedded in passages:
             if embedded.vector.shape != (index.dimension,):
                 raise ValueError(f"the index takes vectors of {index.dimension} numbers")
@@ -76,6 +86,26 @@ class MemoryVectorIndex:
             if row.passage.chunk.chunk_id == chunk_id and conditions.allow(row.passage)
         ]
 
+    async def make(self, index: Index) -> None:
+        await self.store(index, ())
+
+    async def passages(self, index: Index, wanted: Sequence[Wanted]) -> list[Passage]:
+        versions = {(one.document, one.version) for one in wanted}
+        passages = [row.passage for row in self._rows(index)]
+        return [one for one in passages if (one.document, one.version) in versions]
+
+    async def names(self) -> frozenset[str]:
+        self._answer()
+        return frozenset(self.rows)
+
+    async def drop(self, name: str) -> None:
+        self._answer()
+        self.rows.pop(name, None)
+
+    async def point(self, index: Index) -> None:
+        self._answer()
+        self.aliases[index.alias] = index.name
+
     async def check(self) -> None:
         self._answer()
 
@@ -106,7 +136,8 @@ class MemoryCatalogue:
     @asynccontextmanager
     async def changing(self, document: DocumentKey) -> AsyncIterator[MemoryRecord]:
         async with self._lock:
-            record = MemoryRecord(self._states.get(document, DocumentState(document)))
+            index = self._indexes.get(document.collection)
+            record = MemoryRecord(self._states.get(document, DocumentState(document)), index)
             yield record
             self._collections.setdefault((document.tenant, document.collection), 0)
             for change in record.changes:
@@ -118,8 +149,8 @@ class MemoryCatalogue:
     async def claim_index(self, collection: str, embedder: str, dimension: int) -> Index:
         fresh = index_for(collection, embedder, dimension)
         index = self._indexes.setdefault(collection, fresh)
-        if index != fresh:
-            raise EmbedderMismatch(embedder, index.embedder)
+        if index.embedder == embedder and index.dimension != dimension:
+            raise EmbedderMismatch(f"{embedder} with {dimension} numbers", embedder)
         return index
 
     async def indexes(self, collection: str) -> list[Index]:
@@ -190,9 +221,13 @@ class MemoryCatalogue:
 class MemoryRecord:
     """`DocumentRecord` of the catalogue in memory."""
 
-    def __init__(self, state: DocumentState) -> None:
+    def __init__(self, state: DocumentState, index: Index | None) -> None:
         self.state = state
         self.changes: list[Change] = []
+        self._index = index
+
+    async def serving(self) -> Serving | None:
+        return Serving(self._index, 0.0) if self._index else None
 
     async def apply(self, change: Change) -> None:
         self.state = change.state
@@ -200,15 +235,36 @@ class MemoryRecord:
 
 
 class MemoryEmbedder:
-    """`QueryEmbedder` by a function from text to vector, made to unit length."""
+    """`QueryEmbedder` and `PassageEmbedder` by functions from text to vector, made to unit length.
 
-    def __init__(self, embedder: str, vector_of: Callable[[str], Sequence[float]]) -> None:
+    others: further embedders by name; a name that is not known is taken for the first one, as by
+    an embedding service that has one. away: what is raised instead, while it is set.
+    """
+
+    def __init__(
+        self,
+        embedder: str,
+        vector_of: Callable[[str], Sequence[float]],
+        others: Mapping[str, Callable[[str], Sequence[float]]] | None = None,
+    ) -> None:
         self._embedder = embedder
-        self._vector_of = vector_of
+        self._vectors = {embedder: vector_of, **(others or {})}
+        self.away: Exception | None = None
 
-    async def embed(self, text: str) -> Embedded:
-        vector = np.asarray(self._vector_of(text), dtype=np.float32)
-        return Embedded(vector / np.linalg.norm(vector), self._embedder)
+    async def embed(self, text: str, embedder: str) -> Embedded:
+        known = embedder if embedder in self._vectors else self._embedder
+        return Embedded(self._vector(text, known), known)
+
+    async def embed_passages(self, texts: Sequence[str], embedder: str) -> list[Vector]:
+        if self.away is not None:
+            raise self.away
+        if embedder not in self._vectors:
+            raise EmbedderUnknown(f"no embedder {embedder!r} is loaded")
+        return [self._vector(text, embedder) for text in texts]
+
+    def _vector(self, text: str, embedder: str) -> Vector:
+        vector = np.asarray(self._vectors[embedder](text), dtype=np.float32)
+        return vector / np.linalg.norm(vector)
 
 
 def _by_words(query: str, corpus: Sequence[Passage], allowed: Sequence[Passage]) -> list[Found]:

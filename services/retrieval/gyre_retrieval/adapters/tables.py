@@ -84,6 +84,71 @@ leavings = sa.Table(
     sa.Column("since", sa.Float, nullable=False),
 )
 
+holds = sa.Table(
+    "holds",
+    metadata,
+    sa.Column("collection", sa.String(64), primary_key=True),
+    sa.Column("until", sa.Double, nullable=False, comment="nothing comes into force before"),
+)
+
+reindexes = sa.Table(
+    "reindexes",
+    metadata,
+    sa.Column("reindex_id", sa.String(64), primary_key=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("principal", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("collection", sa.String(64), nullable=False),
+    sa.Column("index_name", sa.String(255), nullable=False),
+    sa.Column("embedder", sa.Text, nullable=False),
+    sa.Column("dimension", sa.Integer, nullable=False),
+    sa.Column("previous_name", sa.String(255), nullable=False),
+    sa.Column("previous_embedder", sa.Text, nullable=False),
+    sa.Column("previous_dimension", sa.Integer, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False, server_default=""),
+    sa.Column("start_time", sa.Double, nullable=False),
+    sa.Column("build_time", sa.Double),
+    sa.Column("switch_time", sa.Double),
+    sa.Column("keep_until", sa.Double),
+    sa.Column("end_time", sa.Double),
+    sa.Column("owner", sa.String(64), nullable=False, server_default=""),
+    sa.Column("lease_until", sa.Double, nullable=False, server_default="0"),
+    sa.Column("judged", sa.JSON),
+    sa.Index(
+        "reindexes_one_filled",
+        "collection",
+        unique=True,
+        sqlite_where=sa.text("state IN ('filling', 'ready')"),
+        postgresql_where=sa.text("state IN ('filling', 'ready')"),
+    ),
+)
+
+fills = sa.Table(
+    "fills",
+    metadata,
+    sa.Column("index_name", sa.String(255), primary_key=True),
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("document_id", sa.Text, primary_key=True),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("stored", sa.Boolean, nullable=False, comment="false: it is on its way"),
+)
+
+samples = sa.Table(
+    "reindex_samples",
+    metadata,
+    sa.Column("sample_id", sa.String(64), primary_key=True),
+    sa.Column("reindex_id", sa.String(64), nullable=False),
+    sa.Column("overlap", sa.Double, nullable=False),
+    sa.Column("correlation", sa.Double),
+    sa.Column("seconds_in_use", sa.Double, nullable=False),
+    sa.Column("seconds_other", sa.Double, nullable=False),
+    sa.Column("judged_in_use", sa.Double),
+    sa.Column("judged_other", sa.Double),
+    sa.Index("reindex_samples_of", "reindex_id"),
+)
+
 helpfulness = sa.Table(
     "helpfulness",
     metadata,

@@ -35,7 +35,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A part whose passages lie durably in the index."""
+    """A part whose passages lie durably in the index of `embedder`."""
 
     version: Version
     revision_id: str
@@ -99,14 +99,32 @@ def receive(state: DocumentState, arrival: Arrival) -> Change:
         return Change(state, verdict, leavings=frozenset({arrival.version}))
     if verdict is Verdict.REPEATED:
         return Change(state, verdict)
-    siblings = {known for known in state.arrivals if known.version == arrival.version}
+    siblings = siblings_of(state, arrival.version)
     _refuse_contradiction(siblings, arrival)
     if arrival in siblings:
         return Change(state, Verdict.REPEATED)
-    grown = replace(state, arrivals=state.arrivals | {arrival})
-    if len(siblings) + 1 < arrival.part_count:
+    before = {known for known in siblings if known.part_index == arrival.part_index}
+    grown = replace(state, arrivals=(state.arrivals - before) | {arrival})
+    parts = siblings_of(grown, arrival.version)
+    if len(parts) < arrival.part_count:
         return Change(grown, Verdict.STORED)
-    return _bring_into_force(grown, frozenset(siblings | {arrival}))
+    return _bring_into_force(grown, parts)
+
+
+def siblings_of(state: DocumentState, version: Version) -> frozenset[Arrival]:
+    """The parts of a version that have arrived."""
+    return frozenset(known for known in state.arrivals if known.version == version)
+
+
+def scattered(state: DocumentState, version: Version, embedder: str) -> frozenset[Arrival]:
+    """The parts of a version that lie in another index than that of `embedder`."""
+    return frozenset(one for one in siblings_of(state, version) if one.embedder != embedder)
+
+
+def gathered(state: DocumentState, parts: frozenset[Arrival], embedder: str) -> DocumentState:
+    """These parts were copied to the index of `embedder`."""
+    copied = frozenset(replace(one, embedder=embedder) for one in parts & state.arrivals)
+    return replace(state, arrivals=(state.arrivals - parts) | copied)
 
 
 def delete(state: DocumentState, revision: int, revision_id: str) -> Change:
@@ -128,11 +146,12 @@ def delete(state: DocumentState, revision: int, revision_id: str) -> Change:
     )
 
 
-def _refuse_contradiction(siblings: set[Arrival], arrival: Arrival) -> None:
+def _refuse_contradiction(siblings: frozenset[Arrival], arrival: Arrival) -> None:
     for sibling in siblings:
-        if (sibling.part_count, sibling.embedder) != (arrival.part_count, arrival.embedder):
-            raise PartRefused("parts_disagree", "parts of one version differ in count or embedder")
-        if sibling.part_index == arrival.part_index and sibling != arrival:
+        if sibling.part_count != arrival.part_count:
+            raise PartRefused("parts_disagree", "parts of one version differ in their count")
+        same = replace(sibling, embedder=arrival.embedder) == arrival
+        if sibling.part_index == arrival.part_index and not same:
             raise PartRefused("parts_disagree", f"part {arrival.part_index} came with two contents")
 
 

@@ -36,5 +36,5 @@ class EmbedderMismatch(Exception):
     def __init__(self, given: str, expected: str) -> None:
         super().__init__(
             f"the vector is from {given}, the collection's index holds vectors of {expected}: "
-            "use one embedder for both, or index the collection anew"
+            "load that embedder, or index the collection anew (gyre index reindex)"
         )

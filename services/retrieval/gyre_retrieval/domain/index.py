@@ -61,5 +61,12 @@ def index_for(collection: str, embedder: str, dimension: int) -> Index:
     return Index(f"gyre_{_readable(collection)}_{mark}", collection, embedder, dimension)
 
 
+def shadow_for(collection: str, embedder: str, dimension: int, reindex_id: str) -> Index:
+    """An index that a reindexing fills. No two have the same name: what is written late into one
+    that was given up is never found in the next one."""
+    mark = digest(collection, embedder, str(dimension), LAYOUT, reindex_id)[:16]
+    return Index(f"gyre_{_readable(collection)}_{mark}", collection, embedder, dimension)
+
+
 def _readable(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "_", name.lower())[:64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from gyre_retrieval.domain.errors import CollectionUnknown, EmbedderMismatch
@@ -13,10 +13,17 @@ from gyre_retrieval.domain.index import Index, InForce, View
 from gyre_retrieval.domain.query import Answer, Conditions, Found, Hit, Mode, Query, Route
 from gyre_retrieval.domain.ranking import Fusion, hits_of, in_order
 from gyre_retrieval.domain.vector import Vector
-from gyre_retrieval.ports import Catalogue, Helpfulness, QueryEmbedder, VectorIndex
+from gyre_retrieval.ports import (
+    Catalogue,
+    Helpfulness,
+    IndexUnavailable,
+    QueryEmbedder,
+    VectorIndex,
+)
 
 LARGEST_FETCH = 16_000
 RACES = 5
+REMEMBERED = 0.5
 
 Probes = Mapping[Route, Vector | str]
 Rankings = dict[Route, list[Found]]
@@ -24,7 +31,7 @@ Rankings = dict[Route, list[Found]]
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Everything one try needs."""
+    """Everything one try needs. index: where is searched; the view's, or one that is compared."""
 
     view: View
     index: Index
@@ -51,7 +58,11 @@ class SearchPassages:
     Between two looks at the catalogue a version may come into force whose passages the routes were
     asked for too early, while those of the version before are no longer allowed. Then the search
     is repeated: there is no moment in which neither is found. The first look is remembered from the
-    search before: an old one makes a repetition more likely, never a wrong answer.
+    search before, for half a second: an old one makes a repetition more likely, never a wrong
+    answer. Where another index came into use meanwhile, the query is embedded anew: a query's
+    embedder is always its index's.
+
+    watch: called with every query and its answer; must be quick.
     """
 
     def __init__(
@@ -61,41 +72,74 @@ class SearchPassages:
         embedder: QueryEmbedder,
         fusion: Fusion,
         signal: Signal | None = None,
+        *,
+        watch: Callable[[Query, Answer], None] | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._index = index
         self._embedder = embedder
         self._fusion = fusion
         self._signal = signal
-        self._views: dict[tuple[str, str], View] = {}
+        self._watch = watch
+        self._views: dict[tuple[str, str], tuple[float, View]] = {}
 
     async def search(self, query: Query) -> Answer:
         """Raises `CollectionUnknown`, `EmbedderMismatch`, and what the ports raise."""
-        view = await self._view(query.conditions)
-        if view.index is None:
-            return Answer((), "", 0.0, 0.0)
+        for _ in range(RACES):
+            view = await self._view(query.conditions)
+            if view.index is None:
+                return Answer((), "", 0.0, 0.0)
+            answer = await self._answer(query, view, view.index)
+            if answer is not None:
+                if self._watch is not None:
+                    self._watch(query, answer)
+                return answer
+        raise IndexUnavailable("the collection's index changed again and again")
+
+    async def search_in(self, query: Query, index: Index) -> Answer:
+        """As `search`, in an index that need not be in use. Raises `IndexMissing` too."""
+        for _ in range(RACES):
+            view = await self._view(query.conditions)
+            answer = await self._answer(query, view, index)
+            if answer is not None:
+                return answer
+        raise IndexUnavailable("the collection's index changed again and again")
+
+    async def _answer(self, query: Query, view: View, index: Index) -> Answer | None:
+        """None where another index is in use now than the view says."""
         started = time.perf_counter()
-        probes = await self._probes(query, view.index)
+        probes = await self._probes(query, index)
         embedded = time.perf_counter()
-        rankings = await self._rankings(query, view, probes)
+        rankings = await self._rankings(query, view, index, probes)
+        if rankings is None:
+            return None
         hits = hits_of(query.mode, rankings, self._fusion)
         if self._signal is not None:
             hits = await self._signal.applied(query.conditions.tenant, hits)
         kept = tuple(hit for hit in hits if hit.score >= query.minimum_score)
         seconds = time.perf_counter() - embedded
-        return Answer(kept[: query.top_k], view.index.name, embedded - started, seconds)
+        return Answer(kept[: query.top_k], index.name, embedded - started, seconds)
 
     async def _view(self, conditions: Conditions) -> View:
         place = conditions.tenant, conditions.collection
-        view = self._views.get(place) or await self._catalogue.view(*place)
+        since, known = self._views.get(place, (0.0, None))
+        if known is not None and time.monotonic() - since < REMEMBERED:
+            return known
+        view = await self._catalogue.view(*place)
         if view is None:
             raise CollectionUnknown(conditions.collection)
+        self._remember(conditions, view)
         return view
+
+    def _remember(self, conditions: Conditions, view: View) -> None:
+        if view.index is not None:
+            place = conditions.tenant, conditions.collection
+            self._views[place] = time.monotonic(), view
 
     async def _probes(self, query: Query, index: Index) -> Probes:
         probes: dict[Route, Vector | str] = {}
         if Route.DENSE in query.mode.routes:
-            embedded = await self._embedder.embed(query.text)
+            embedded = await self._embedder.embed(query.text, index.embedder)
             if embedded.embedder != index.embedder or len(embedded.vector) != index.dimension:
                 raise EmbedderMismatch(embedded.embedder, index.embedder)
             probes[Route.DENSE] = embedded.vector
@@ -103,21 +147,24 @@ class SearchPassages:
             probes[Route.LEXICAL] = query.text
         return probes
 
-    async def _rankings(self, query: Query, view: View, probes: Probes) -> Rankings:
+    async def _rankings(
+        self, query: Query, view: View, index: Index, probes: Probes
+    ) -> Rankings | None:
         wanted = query.top_k
         if query.mode is Mode.HYBRID:
             wanted = max(wanted, self._fusion.depth)
         for _ in range(RACES):
-            assert view.index is not None
-            look = _Look(view, view.index, query.conditions, probes, wanted)
-            rankings, overtaken = await self._look(look)
+            look = _Look(view, index, query.conditions, probes, wanted)
+            rankings, after, overtaken = await self._look(look)
+            if after.index != view.index:
+                return None
             if not overtaken:
                 break
-            view = await self._view(query.conditions)
+            view = after
         return rankings
 
-    async def _look(self, look: _Look) -> tuple[Rankings, bool]:
-        """What may be seen, and whether something came into force meanwhile.
+    async def _look(self, look: _Look) -> tuple[Rankings, View, bool]:
+        """What may be seen, the view after it, and whether something came into force meanwhile.
 
         Rows that may not be seen must not push out those that may: a route is asked for more
         until it gives enough. At first it is asked for one more than wanted, the least that can
@@ -138,7 +185,7 @@ class SearchPassages:
                 if not _enough(seen[route], fetched[route], limit, look.wanted)
             }
         rankings = {route: found[: look.wanted] for route, found in seen.items()}
-        return rankings, after.index != look.index or _overtaken(current, look.view)
+        return rankings, after, _overtaken(current, look.view)
 
     async def _fetch(self, look: _Look, limits: Mapping[Route, int]) -> Rankings:
         found = await asyncio.gather(
@@ -157,8 +204,7 @@ class SearchPassages:
         view, held = await self._catalogue.look(*place, sorted(documents))
         if view is None:
             raise CollectionUnknown(conditions.collection)
-        if view.index is not None:
-            self._views[place] = view
+        self._remember(conditions, view)
         return view, held
 
 

@@ -68,7 +68,13 @@ class MilvusCalls:
         self._connecting = threading.Lock()
         self._writers = ThreadPoolExecutor(2, thread_name_prefix="milvus-write")
 
-    async def read(self, call: Callable[[AsyncMilvusClient], Awaitable[Result]]) -> Result:
+    async def read(
+        self,
+        call: Callable[[AsyncMilvusClient], Awaitable[Result]],
+        *,
+        timeout: float | None = None,
+    ) -> Result:
+        """timeout: for a read that nobody waits for."""
         if self._reader is None:
             self._reader = AsyncMilvusClient(
                 self._uri,
@@ -77,7 +83,7 @@ class MilvusCalls:
                 grpc_options=CHANNEL,
                 dedicated=True,  # one that is shared would belong to another event loop
             )
-        return await self._within(call(self._reader), self.timeout)
+        return await self._within(call(self._reader), timeout or self.timeout)
 
     async def write(self, call: Callable[[MilvusClient], Result]) -> Result:
         loop = asyncio.get_running_loop()

@@ -15,8 +15,9 @@ from gyre_retrieval.adapters.milvus.rows import passage_of, row_of
 from gyre_retrieval.adapters.milvus.schema import IndexSettings, make_collection
 from gyre_retrieval.adapters.milvus.vendor import AsyncMilvusClient, MilvusClient
 from gyre_retrieval.domain.index import Index
-from gyre_retrieval.domain.passage import EmbeddedPassage
+from gyre_retrieval.domain.passage import EmbeddedPassage, Passage
 from gyre_retrieval.domain.query import Conditions, Found, Route
+from gyre_retrieval.domain.reindex import Wanted
 from gyre_retrieval.domain.terms import query_terms
 from gyre_retrieval.domain.vector import Vector
 from gyre_retrieval.ports import IndexMissing, IndexUnavailable, Leaving
@@ -127,6 +128,60 @@ class MilvusVectorIndex:
 
         return await self._loaded(index, lambda: self._calls.read(query))
 
+    async def make(self, index: Index) -> None:
+        async with self._writer:
+            await self._make(index)
+
+    async def passages(self, index: Index, wanted: Sequence[Wanted]) -> list[Passage]:
+        versions = {(one.document, one.version) for one in wanted}
+        expression = filters.versions_filter(Leaving(*version) for version in versions)
+
+        async def query(client: AsyncMilvusClient) -> list[Passage]:
+            rows = await client.query(
+                index.name,
+                expression,
+                output_fields=["payload"],
+                timeout=self._calls.write_timeout,
+            )
+            found = [passage_of(row["payload"]) for row in rows]
+            return [one for one in found if (one.document, one.version) in versions]
+
+        call = partial(self._calls.read, query, timeout=self._calls.write_timeout)
+        return await self._loaded(index, call)
+
+    async def names(self) -> frozenset[str]:
+        timeout = self._calls.timeout
+        return frozenset(
+            await self._calls.read(lambda client: client.list_collections(timeout=timeout))
+        )
+
+    async def drop(self, name: str) -> None:
+        """Milvus refuses it for a collection that an alias names; whoever points that alias
+        elsewhere does so before the index is out of use."""
+
+        def drop(client: MilvusClient) -> None:
+            timeout = self._calls.write_timeout
+            if not client.has_collection(name, timeout=timeout):
+                return
+            for alias in client.list_aliases(name, timeout=timeout)["aliases"]:
+                client.drop_alias(alias, timeout=timeout)
+            client.drop_collection(name, timeout=timeout)
+
+        async with self._writer:
+            await self._calls.write(drop)
+            self._made.discard(name)
+
+    async def point(self, index: Index) -> None:
+        def point(client: MilvusClient) -> None:
+            timeout = self._calls.timeout
+            if _named_by(client, index.alias, timeout) is None:
+                client.create_alias(index.name, index.alias, timeout=timeout)
+            else:
+                client.alter_alias(index.name, index.alias, timeout=timeout)
+
+        async with self._writer:
+            await self._calls.write(point)
+
     async def check(self) -> None:
         timeout = self._calls.timeout
         await self._calls.read(lambda client: client.get_server_version(timeout=timeout))
@@ -188,7 +243,9 @@ class MilvusVectorIndex:
             if not client.has_collection(index.name, timeout=timeout):
                 make_collection(client, index, self._settings, timeout)
             client.load_collection(index.name, timeout=timeout)
-            _point_alias(client, index, timeout)
+            # One that names another index stays: this one may be filled beside it.
+            if _named_by(client, index.alias, timeout) is None:
+                client.create_alias(index.name, index.alias, timeout=timeout)
 
         await self._calls.write(make)
         self._made.add(index.name)
@@ -219,9 +276,9 @@ def _score(route: Route, distance: float) -> float:
     return round(abs(distance) if route is Route.LEXICAL else distance, DIGITS)
 
 
-def _point_alias(client: MilvusClient, index: Index, timeout: float) -> None:
-    """A name for people and tools; which index is searched is the catalogue's word."""
-    if index.alias in client.list_aliases(timeout=timeout)["aliases"]:
-        client.alter_alias(index.name, index.alias, timeout=timeout)
-    else:
-        client.create_alias(index.name, index.alias, timeout=timeout)
+def _named_by(client: MilvusClient, alias: str, timeout: float) -> str | None:
+    """The collection that an alias names. It is a name for people and tools; which index is
+    searched is the catalogue's word."""
+    if alias not in client.list_aliases(timeout=timeout)["aliases"]:
+        return None
+    return str(client.describe_alias(alias, timeout=timeout)["collection_name"])
