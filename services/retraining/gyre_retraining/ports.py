@@ -130,12 +130,21 @@ class Jobs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A dataset that is ready. facts: as the card of a model tells it. time: when it was made."""
+    """A dataset that is ready. rows: by split."""
 
     dataset_id: str
     folder: Path
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A dataset for people. erased: its rows are gone."""
+
     facts: DatasetFacts
-    time: datetime
+    folder: Path
+    create_time: datetime
+    erased: bool = False
 
 
 class Datasets(Protocol):
@@ -146,4 +155,7 @@ class Datasets(Protocol):
         Raises `TrainingImpossible`, e.g. `too_few_rows`."""
 
     async def find(self, tenant: str, dataset_id: str) -> Assembled:
+        """Raises `DatasetUnknown`, and `TrainingImpossible` where its files are damaged."""
+
+    async def describe(self, tenant: str, dataset_id: str) -> Described:
         """Raises `DatasetUnknown`."""

@@ -127,7 +127,7 @@ class RetrainingServicer(service_pb2_grpc.RetrainingServiceServicer):
         self, request: wire.GetTrainingDatasetRequest, context: Context
     ) -> wire.GetTrainingDatasetResponse:
         with _faults():
-            dataset = await self._doors.datasets.find(_tenant(), request.dataset_id)
+            dataset = await self._doors.datasets.describe(_tenant(), request.dataset_id)
         return wire.GetTrainingDatasetResponse(dataset=dataset_to(dataset))
 
     async def ListModels(

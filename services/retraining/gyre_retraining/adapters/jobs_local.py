@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -81,10 +81,13 @@ class LocalJobs:
             raise TrainingImpossible(
                 "no_model_environment", f"there is no {self._python}: set GYRE_MODELS_PYTHON"
             )
-        if self._running(order.training_id):
-            return
         place = self._place(order.training_id)
-        JobFolder(place).write(order)
+        with _alone(place):
+            if not self._running(order.training_id):
+                JobFolder(place).write(order)
+                self._launch(order, place)
+
+    def _launch(self, order: Order, place: Path) -> None:
         with (place / LOG).open("ab") as log:
             # Without `-S -I` the launcher would need a tenth of a second and read this environment.
             self._children[order.training_id] = subprocess.Popen(
@@ -143,6 +146,15 @@ class LocalJobs:
             **threads,
             **self._environment,
         }
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """Nobody else starts this job meanwhile, in whatever process."""
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "starting").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
 
 
 def _limits(limits: Limits) -> str:

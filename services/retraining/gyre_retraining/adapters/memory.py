@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gyre_retraining.domain.jobs import JobState, Order, Result, Seen
@@ -17,7 +17,7 @@ from gyre_retraining.domain.trainings import (
     RecipeUnknown,
     TrainingImpossible,
 )
-from gyre_retraining.ports import Assembled, JobsUnavailable
+from gyre_retraining.ports import Assembled, Described, JobsUnavailable
 
 
 class MemoryRecipes:
@@ -51,14 +51,18 @@ class MemoryDatasets:
         if self.rows < self.least:
             raise TrainingImpossible("too_few_rows", f"{self.rows} rows, {self.least} are needed")
         identity = f"{plan.form}-{as_of.timestamp():.0f}"
-        facts = DatasetFacts(identity, plan.form, {"train": self.rows}, as_of=as_of)
-        made = Assembled(identity, Path("/datasets") / identity, facts, as_of)
+        made = Assembled(identity, Path("/datasets") / identity, {"train": self.rows})
         return self.known.setdefault((tenant, identity), made)
 
     async def find(self, tenant: str, dataset_id: str) -> Assembled:
         if (tenant, dataset_id) not in self.known:
             raise DatasetUnknown(dataset_id)
         return self.known[tenant, dataset_id]
+
+    async def describe(self, tenant: str, dataset_id: str) -> Described:
+        found = await self.find(tenant, dataset_id)
+        facts = DatasetFacts(dataset_id, dataset_id.partition("-")[0], found.rows)
+        return Described(facts, found.folder, datetime.fromtimestamp(0, UTC))
 
 
 @dataclass
@@ -73,8 +77,10 @@ class MemoryJob:
 
 @dataclass
 class MemoryJobs:
-    """`Jobs`: a test says how they go on. finishes: a job is done when it is first looked at."""
+    """`Jobs`: a test says how they go on. finishes: a job is done when it is first looked at.
+    output: the model that each of them makes."""
 
+    output: Path = Path("/jobs/model")
     finishes: bool = False
     away: bool = False
     jobs: dict[str, MemoryJob] = field(default_factory=dict)
@@ -115,7 +121,7 @@ class MemoryJobs:
 
     def finish(self, training_id: str) -> None:
         job, metrics = self.jobs[training_id], {"eval_loss": 0.5}
-        result = Result(7, metrics, 1_000_000, 3.0, Path("/jobs") / training_id / "model")
+        result = Result(7, metrics, 1_000_000, 3.0, self.output)
         job.running = False
         job.seen = Seen(JobState.SUCCEEDED, Progress(7, 7, 0.4, metrics), result=result)
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from gyre_retraining.dataset_ports import AssemblyUnavailable
 from gyre_retraining.domain.jobs import JobState, Order, Result, Seen
 from gyre_retraining.domain.models import ModelVersion
 from gyre_retraining.domain.trainings import (
@@ -20,7 +21,7 @@ from gyre_retraining.ports import Assembled, Clock, Datasets, Jobs, JobsUnavaila
 from gyre_retraining.registry_ports import RegistryUnavailable
 from gyre_retraining.use_cases.making import MakeModels, name_of
 
-PATIENT = (JobsUnavailable, RegistryUnavailable)
+PATIENT = (AssemblyUnavailable, JobsUnavailable, RegistryUnavailable)
 LONGEST_DETAIL = 1000
 
 
@@ -259,7 +260,7 @@ class _Sitting:
         seen = await self._bench.jobs.look(training.training_id)
         if seen.result is None:
             raise TrainingImpossible("lost", "what its job wrote is not there any more")
-        dataset = await self._bench.datasets.find(training.tenant, training.dataset_id)
+        dataset = await self._bench.datasets.describe(training.tenant, training.dataset_id)
         model = await self._bench.models.register(training, dataset.facts, seen.result)
         ended = replace(
             training,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from gyre.retraining.v1 import training_pb2
 
-from gyre_retraining.ports import Assembled
+from gyre_retraining.ports import Described
 from gyre_retraining.wire.trainings import time_to
 
 
-def dataset_to(dataset: Assembled) -> training_pb2.TrainingDataset:
+def dataset_to(dataset: Described) -> training_pb2.TrainingDataset:
     facts = dataset.facts
     return training_pb2.TrainingDataset(
-        dataset_id=dataset.dataset_id,
+        dataset_id=facts.dataset_id,
         form=facts.form,
         rows=dict(facts.rows),
         filters=[training_pb2.FilterCount(filter=name, rows=rows) for name, rows in facts.filters],
         slices=dict(facts.slices),
         as_of=facts.as_of and time_to(facts.as_of),
         uri=str(dataset.folder),
-        create_time=time_to(dataset.time),
+        create_time=time_to(dataset.create_time),
     )
