@@ -51,6 +51,13 @@ class History:
         if len(small) > SMALL_FILES:
             self._merge(small)
 
+    def keys(self) -> set[tuple[str, ...]]:
+        """Of everything that has a row. Feast must not be asked for others: its file store sorts
+        what it joined by a column that is null for them, and Dask fails on a partition of nulls."""
+        table = pq.read_table(self._folder, columns=list(KEYS)).group_by(list(KEYS)).aggregate([])
+        columns = [table.column(name).to_pylist() for name in KEYS]
+        return set(zip(*columns, strict=True))
+
     def _merge(self, small: list[Path]) -> None:
         """A crash between both steps leaves rows twice, which a point-in-time join does not see."""
         table = pa.concat_tables([pq.read_table(one, schema=SCHEMA) for one in small])

@@ -82,10 +82,12 @@ class Features:
     def then(self, kind: str, keys: Sequence[Row]) -> list[Row]:
         """What was known of each at its `as_of_time`, in order: nothing of later."""
         nobody = {**dict.fromkeys(KEYS, NOBODY), "as_of_time": KNOWN_FROM + 1}
+        there = self._history[kind].keys()
         asked = pd.DataFrame(
             [
                 {**_keys(row), "place": at, "event_timestamp": _time(row["as_of_time"])}
                 for at, row in enumerate([*keys, nobody])
+                if tuple(_keys(row).values()) in there
             ]
         )
         view = view_name(kind)

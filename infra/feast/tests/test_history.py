@@ -76,6 +76,15 @@ def test_tenants_see_nothing_of_one_another(features: Features) -> None:
     assert features.then("model", [key("m", 5, tenant="globex")])[0]["score"] is None
 
 
+def test_most_of_what_is_asked_may_be_unknown(features: Features) -> None:
+    features.write("chunk", [row("c-known", 1, 7)], "known")
+    for count in (1, 2, 7, 40):
+        strangers = [key(f"c-{number}", 5, tenant=f"t-{number}") for number in range(count)]
+        assert {one["score"] for one in features.then("chunk", strangers)} == {None}
+        found = features.then("chunk", [*strangers, key("c-known", 5)])
+        assert [one["judgements"] for one in found] == [None] * count + [7]
+
+
 def test_a_moment_between_two_microseconds_is_kept(features: Features) -> None:
     features.write("document", [row("d", 0.770131111, 3)], "1-1")
     found = features.then("document", [key("d", 0.770130), key("d", 0.770132)])
