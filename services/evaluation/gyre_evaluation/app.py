@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import uuid_utils
+from gyre.evaluation.v1.gate_pb2_grpc import add_GateServiceServicer_to_server
 from gyre.evaluation.v1.replay_pb2_grpc import add_ReplayServiceServicer_to_server
 from gyre.evaluation.v1.service_pb2_grpc import add_EvaluationServiceServicer_to_server
 from gyre_runtime.bus import Bus, Listeners
@@ -31,6 +32,7 @@ from gyre_evaluation.adapters.judges import JudgeEndpoint, Judges
 from gyre_evaluation.adapters.live.store import DatabaseLiveStore
 from gyre_evaluation.adapters.live_scorer import ScoringLiveAnswers
 from gyre_evaluation.adapters.offline.datasets import DatabaseDatasets
+from gyre_evaluation.adapters.offline.gates import DatabaseGates
 from gyre_evaluation.adapters.offline.recorded import DatabaseRecordedAnswers
 from gyre_evaluation.adapters.offline.replays import DatabaseReplays
 from gyre_evaluation.adapters.offline.runs import DatabaseRuns
@@ -46,6 +48,7 @@ from gyre_evaluation.domain.drift.traffic import Plan
 from gyre_evaluation.domain.metrics.catalogue import RULES
 from gyre_evaluation.domain.metrics.metric import Direction, Source
 from gyre_evaluation.domain.rubrics import JUDGED
+from gyre_evaluation.doors import gates as gate_door
 from gyre_evaluation.doors import replays as replay_door
 from gyre_evaluation.handlers import listeners
 from gyre_evaluation.ports import LiveScorer, QuestionVectors, Scoring, Targets
@@ -57,6 +60,8 @@ from gyre_evaluation.use_cases.comparing import CompareRuns
 from gyre_evaluation.use_cases.datasets import KeepDatasets
 from gyre_evaluation.use_cases.disparities import CheckDisparities
 from gyre_evaluation.use_cases.drift import CheckDrift
+from gyre_evaluation.use_cases.gates import KeepGates
+from gyre_evaluation.use_cases.gating import AdvanceGates, GateBench
 from gyre_evaluation.use_cases.judgements import HearJudgements
 from gyre_evaluation.use_cases.live import HearAnswers, LivePolicy
 from gyre_evaluation.use_cases.live_scoring import ScoreLiveAnswers
@@ -79,6 +84,7 @@ class OfflineWork:
 
     door: Offline
     replays: KeepReplays
+    gates: KeepGates
     background: tuple[Background, ...]
     scoring: Scoring
     sentences: SentenceVectors
@@ -135,6 +141,12 @@ def build(
         replay_door.ReplayServicer(runs.replays),
         replay_door.DESCRIPTOR,
         roles=replay_door.ROLES,
+    )
+    rpc.add(
+        add_GateServiceServicer_to_server,
+        gate_door.GateServicer(runs.gates),
+        gate_door.DESCRIPTOR,
+        roles=gate_door.ROLES,
     )
     return Service(
         settings,
@@ -205,6 +217,13 @@ def _offline(
     starting = StartRuns(runs, datasets, metrics=known, call=work.call)
     history = History(DatabaseReplays(database), recorded, datasets, runs)
     advancing = AdvanceReplays(history, starting, comparing, failed=_run_failed)
+    every = {**RULES, **JUDGED}
+    gates = DatabaseGates(database)
+    gating = AdvanceGates(
+        GateBench(gates, recorded, datasets, runs, statistics, every),
+        starting,
+        failed=_run_failed,
+    )
     return OfflineWork(
         Offline(KeepDatasets(datasets, recorded, reviews), starting, comparing),
         KeepReplays(
@@ -212,11 +231,12 @@ def _offline(
             runs,
             datasets,
             pages,
-            {**RULES, **JUDGED},
+            every,
             known=known,
             call=advancing.call,
         ),
-        (work.run, advancing.run),
+        KeepGates(gates, runs, datasets, pages, known=known, call=gating.call),
+        (work.run, advancing.run, gating.run),
         bench.scoring,
         sentences,
         (slow, judges, reviews, sentences, inference),

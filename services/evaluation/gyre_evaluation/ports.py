@@ -16,6 +16,7 @@ from gyre_evaluation.domain.datasets import DatasetVersion, Sealing
 from gyre_evaluation.domain.drift.findings import Finding
 from gyre_evaluation.domain.drift.traffic import Check, Observation, Plan, Progress, Traffic
 from gyre_evaluation.domain.examples import Example
+from gyre_evaluation.domain.gates.gate import Approval, Declared, Gate
 from gyre_evaluation.domain.judgements import Judgement
 from gyre_evaluation.domain.live import LiveAnswer
 from gyre_evaluation.domain.metrics.case import Case, Evidence
@@ -398,6 +399,41 @@ class Replays(Protocol):
 
     async def finish(self, replay: Replay, state: ReplayState, outcome: Outcome | None) -> bool:
         """Ends it, once; False where it ended before."""
+
+
+class Gates(Protocol):
+    """Policies and gates by tenant."""
+
+    async def declare(self, declared: Declared) -> tuple[Declared, bool]:
+        """The next version, and that it is new; or the newest one where it says the same."""
+
+    async def declared(self, tenant: str, workload: str, version: int) -> Declared:
+        """0: the newest. Raises `PolicyUnknown`."""
+
+    async def start(self, gate: Gate, creation_key: str) -> Gate:
+        """As it is kept; with a creation key that is known, the gate that it started."""
+
+    async def get(self, tenant: str, gate_id: str) -> Gate:
+        """Raises `GateUnknown`."""
+
+    async def page(self, tenant: str, workload: str, *, limit: int, before: str) -> list[Gate]:
+        """Newest first; before: id of the last one seen. workload: empty means all."""
+
+    async def open(self) -> list[Gate]:
+        """Those of all tenants that run, oldest first."""
+
+    async def keep(self, gate: Gate) -> bool:
+        """Its parts; False where it ended meanwhile, then it stays as it is."""
+
+    async def decide(self, gate: Gate) -> bool:
+        """Keeps the verdict with its checks and says it, in one commit; False where it ended
+        before."""
+
+    async def cancel(self, tenant: str, gate_id: str) -> bool:
+        """False where it ended before."""
+
+    async def approve(self, gate: Gate, approval: Approval) -> Gate:
+        """Adds a person's word and says it, in one commit."""
 
 
 class RecordedAnswers(Protocol):

@@ -33,6 +33,18 @@ class ReplayUnknown(Exception):
     """The tenant has no such replay."""
 
 
+class GateUnknown(Exception):
+    """The tenant has no such gate."""
+
+
+class PolicyUnknown(Exception):
+    """The workload has no policy, or not this version."""
+
+
+class GateNotPassed(Exception):
+    """Only a gate that passed can be approved, only one that was decided has a report."""
+
+
 class RunsDiffer(Exception):
     """Runs that cannot be compared; the message says why."""
 

@@ -14,7 +14,10 @@ from gyre_evaluation.domain.errors import (
     DatasetNotReady,
     DatasetSealed,
     DatasetUnknown,
+    GateNotPassed,
+    GateUnknown,
     NotPossible,
+    PolicyUnknown,
     ReplayUnknown,
     RequestInvalid,
     RunsDiffer,
@@ -50,10 +53,16 @@ def faults() -> Iterator[None]:
     except ReplayUnknown as error:
         detail = f"there is no replay '{error}': `gyre replay list` names them"
         raise RpcFault(grpc.StatusCode.NOT_FOUND, detail) from error
+    except GateUnknown as error:
+        detail = f"there is no gate '{error}': `gyre gate list` names them"
+        raise RpcFault(grpc.StatusCode.NOT_FOUND, detail) from error
+    except PolicyUnknown as error:
+        detail = f"there is no policy '{error}': declare it with `gyre gate declare`"
+        raise RpcFault(grpc.StatusCode.NOT_FOUND, detail) from error
     except DatasetSealed as error:
         detail = f"{error} is sealed: open a new version, e.g. with base_version"
         raise RpcFault(grpc.StatusCode.FAILED_PRECONDITION, detail) from error
-    except (DatasetNotReady, RunsDiffer, NotPossible) as error:
+    except (DatasetNotReady, GateNotPassed, RunsDiffer, NotPossible) as error:
         raise RpcFault(grpc.StatusCode.FAILED_PRECONDITION, str(error)) from error
     except (TargetUnavailable, ScoringUnavailable) as error:
         raise RpcFault(grpc.StatusCode.UNAVAILABLE, str(error), retry_after=1.0) from error

@@ -522,3 +522,115 @@ class AlertAcknowledged(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AlertAcknowledged: _TypeAlias = AlertAcknowledged  # noqa: Y015
+
+@_typing.final
+class GateDecided(_message.Message):
+    """A gate came to its verdict; said once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GATE_ID_FIELD_NUMBER: _builtins.int
+    WORKLOAD_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    CHAMPION_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    NEEDS_APPROVAL_FIELD_NUMBER: _builtins.int
+    DECIDE_TIME_FIELD_NUMBER: _builtins.int
+    gate_id: _builtins.str
+    """The gate."""
+    workload: _builtins.str
+    """Workload."""
+    policy_version: _builtins.int
+    """Version of the policy that it stood under."""
+    verdict: _builtins.str
+    """`pass`, `fail` or `insufficient`; the last is never a pass."""
+    needs_approval: _builtins.bool
+    """True where a person must say yes before anything follows from a pass."""
+    @_builtins.property
+    def candidate(self) -> _scores_pb2.Target:
+        """What shall take the champion's place."""
+
+    @_builtins.property
+    def champion(self) -> _scores_pb2.Target:
+        """What was in use."""
+
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One sentence for each check that does not hold."""
+
+    @_builtins.property
+    def decide_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        gate_id: _builtins.str = ...,
+        workload: _builtins.str = ...,
+        policy_version: _builtins.int = ...,
+        candidate: _scores_pb2.Target | None = ...,
+        champion: _scores_pb2.Target | None = ...,
+        verdict: _builtins.str = ...,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
+        needs_approval: _builtins.bool = ...,
+        decide_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "champion", b"champion", "decide_time", b"decide_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "champion", b"champion", "decide_time", b"decide_time", "gate_id", b"gate_id", "needs_approval", b"needs_approval", "policy_version", b"policy_version", "reasons", b"reasons", "verdict", b"verdict", "workload", b"workload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GateDecided: _TypeAlias = GateDecided  # noqa: Y015
+
+@_typing.final
+class GateApproved(_message.Message):
+    """A person said yes or no to a gate that passed; the last word counts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GATE_ID_FIELD_NUMBER: _builtins.int
+    WORKLOAD_FIELD_NUMBER: _builtins.int
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    APPROVE_TIME_FIELD_NUMBER: _builtins.int
+    gate_id: _builtins.str
+    """The gate."""
+    workload: _builtins.str
+    """Workload."""
+    granted: _builtins.bool
+    """Yes or no."""
+    principal: _builtins.str
+    """Who."""
+    reason: _builtins.str
+    """Why."""
+    @_builtins.property
+    def candidate(self) -> _scores_pb2.Target:
+        """What shall take the champion's place."""
+
+    @_builtins.property
+    def approve_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        gate_id: _builtins.str = ...,
+        workload: _builtins.str = ...,
+        candidate: _scores_pb2.Target | None = ...,
+        granted: _builtins.bool = ...,
+        principal: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        approve_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "candidate", b"candidate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "candidate", b"candidate", "gate_id", b"gate_id", "granted", b"granted", "principal", b"principal", "reason", b"reason", "workload", b"workload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GateApproved: _TypeAlias = GateApproved  # noqa: Y015

@@ -30,3 +30,39 @@ def upgrade() -> None:
     )
     op.create_index("replays_creation", "replays", ["tenant", "creation_key"], unique=True)
     op.create_index("replays_open", "replays", ["state"], unique=False)
+    op.create_table(
+        "gate_policies",
+        sa.Column("tenant", sa.String(length=64), nullable=False),
+        sa.Column("workload", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("yaml", sa.Text(), nullable=False),
+        sa.Column("author", sa.String(length=128), nullable=False),
+        sa.Column("create_time", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "workload", "version"),
+    )
+    op.create_table(
+        "gates",
+        sa.Column("gate_id", sa.String(length=64), nullable=False),
+        sa.Column("tenant", sa.String(length=64), nullable=False),
+        sa.Column(
+            "creation_key",
+            sa.String(length=128),
+            nullable=True,
+            comment="made by the client; null where it gave none",
+        ),
+        sa.Column("workload", sa.String(length=64), nullable=False),
+        sa.Column("policy_version", sa.Integer(), nullable=False),
+        sa.Column("plan", sa.JSON(), nullable=False, comment="all that was asked for"),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column(
+            "verdict", sa.String(length=16), nullable=False, comment="empty until it is decided"
+        ),
+        sa.Column("progress", sa.JSON(), nullable=False, comment="its parts and their runs"),
+        sa.Column("checks", sa.JSON(), nullable=False),
+        sa.Column("approvals", sa.JSON(), nullable=False),
+        sa.Column("create_time", sa.Float(), nullable=False),
+        sa.Column("end_time", sa.Float(), nullable=True),
+        sa.PrimaryKeyConstraint("gate_id"),
+    )
+    op.create_index("gates_creation", "gates", ["tenant", "creation_key"], unique=True)
+    op.create_index("gates_open", "gates", ["state"], unique=False)

@@ -16,7 +16,7 @@ FEW = 10
 
 
 def page(report: Mapping[str, Any]) -> str:
-    """The report of a run, a comparison or a replay."""
+    """The report of a run, a comparison, a replay or a gate."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -56,6 +56,8 @@ def _drawn(report: Mapping[str, Any]) -> dict[str, Any]:
         }
     if report["kind"] == "replay":
         return {"drawn": Markup(plots.differences_plot(report["differences"]))}
+    if report["kind"] == "gate":
+        return {}
     first = next((one["name"] for one in report["metrics"] if one["direction"] == "higher"), "")
     return {
         "drawn_differences": {
