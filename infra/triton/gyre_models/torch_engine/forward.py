@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from gyre_models.torch_engine.checkpoint import Checkpoint
+from gyre_models.torch_engine.graphs import DecodeGraphs
 from gyre_models.torch_engine.head import lay_out
 from gyre_models.torch_engine.slots import SlotCache
 
@@ -29,8 +30,13 @@ class Forward:
         self._additive_mask = checkpoint.model.config._attn_implementation == "eager"
         self.device = checkpoint.device
         key_shape, value_shape, like = _shapes(self._model, self.device)
-        self.cache = SlotCache(key_shape, value_shape, slots, max_length, like)
+        recorded = self.device.type == "cuda" and not self._adapters
+        spare = 1 if recorded else 0
+        self.cache = SlotCache(key_shape, value_shape, slots, max_length, like, spare)
         self._positions = torch.arange(max_length, device=self.device)
+        self._graphs = (
+            DecodeGraphs(self._step, slots, max_length, self.device) if recorded else None
+        )
         self._check()
 
     @torch.inference_mode()
@@ -57,14 +63,29 @@ class Forward:
         self, tokens: Sequence[int], lengths: Sequence[int], adapters: Sequence[str]
     ) -> torch.Tensor:
         """Token i goes to position `lengths[i]` of slot i; logits [rows, vocabulary]."""
-        positions = torch.tensor(lengths, device=self.device)
-        write = self.cache.write
-        write.positions, write.rows = positions, self._positions[: len(tokens)]
+        if self._graphs is not None:
+            return self._graphs.decode(tokens, lengths)
         steps = max(lengths) // VISIBLE_STEP + 1
-        write.visible = min(steps * VISIBLE_STEP, self.cache.length)
-        ids = torch.tensor(tokens, device=self.device)[:, None]
-        mask = self._positions[: write.visible] <= positions[:, None]
-        logits = self._call(ids, mask[:, None, None], positions[:, None], adapters, None)
+        return self._step(
+            torch.tensor(tokens, device=self.device),
+            self._positions[: len(tokens)],
+            torch.tensor(lengths, device=self.device),
+            min(steps * VISIBLE_STEP, self.cache.length),
+            adapters,
+        )
+
+    def _step(
+        self,
+        ids: torch.Tensor,
+        slots: torch.Tensor,
+        positions: torch.Tensor,
+        visible: int,
+        adapters: Sequence[str] = (),
+    ) -> torch.Tensor:
+        write = self.cache.write
+        write.positions, write.rows, write.visible = positions, slots, visible
+        mask = self._positions[:visible] <= positions[:, None]
+        logits = self._call(ids[:, None], mask[:, None, None], positions[:, None], adapters, None)
         return logits[:, -1].float()
 
     def _call(

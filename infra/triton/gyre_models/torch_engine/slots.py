@@ -72,12 +72,16 @@ class SlotCache(Cache):
         slots: int,
         length: int,
         like: torch.Tensor,
+        spare: int = 0,
     ) -> None:
-        """Shapes are (layers, heads, head size); `like` gives type and device."""
+        """Shapes are (layers, heads, head size); `like` gives type and device.
+
+        spare: further rows behind the slots, which belong to no answer.
+        """
         self.write = Write()
         self.slots, self.length = slots, length
-        self.all_keys = _zeros(key_shape, slots, length, like)
-        self.all_values = _zeros(value_shape, slots, length, like)
+        self.all_keys = _zeros(key_shape, slots + spare, length, like)
+        self.all_values = _zeros(value_shape, slots + spare, length, like)
         super().__init__(
             layers=[
                 SlotLayer(keys, values, self.write)
