@@ -240,7 +240,7 @@ class Reindexes(Protocol):
     async def get(self, reindex_id: str) -> Reindex:
         """Raises `ReindexUnknown`."""
 
-    async def list(self, collection: str, limit: int, offset: int) -> list[Reindex]:
+    async def newest(self, collection: str, limit: int, offset: int) -> list[Reindex]:
         """Newest first; empty collection: all."""
 
     async def open(self) -> list[Reindex]:

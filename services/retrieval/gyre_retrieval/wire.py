@@ -157,7 +157,7 @@ def judged_to(judged: JudgedComparison) -> reindex_pb2.JudgedComparison:
 
 
 def _live_to(live: LiveComparison) -> reindex_pb2.LiveComparison:
-    helpful = [_interval_to(one) for one in live.helpfulness or ()] or [None] * 3
+    helpful = [_interval_to(one) for one in live.helpfulness] if live.helpfulness else [None] * 3
     return reindex_pb2.LiveComparison(
         searches=live.searches,
         depth=DEPTH,

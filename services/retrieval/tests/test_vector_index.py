@@ -15,8 +15,9 @@ from gyre_retrieval.adapters.memory import MemoryVectorIndex
 from gyre_retrieval.adapters.milvus import MilvusVectorIndex
 from gyre_retrieval.domain.errors import PartRefused
 from gyre_retrieval.domain.identity import Version
-from gyre_retrieval.domain.index import Index, index_for
+from gyre_retrieval.domain.index import Index, index_for, shadow_for
 from gyre_retrieval.domain.query import Conditions, Found, Route
+from gyre_retrieval.domain.reindex import Wanted
 from gyre_retrieval.ports import IndexMissing, IndexUnavailable, Leaving, VectorIndex
 from retrieval_builders import DIMENSION, HOSTILE, index, key, passage, vector_of
 
@@ -185,6 +186,48 @@ class VectorIndexContract:
         for route, probe in ((Route.DENSE, vector_of("same words")), (Route.LEXICAL, "same")):
             assert len(await kept.search(place, route, probe, HERE, 5)) == 5
 
+    async def test_versions_are_read_whole_and_no_others(
+        self, kept: VectorIndex, place: Index
+    ) -> None:
+        first, second = (
+            [passage(key("d"), f"words {n}", version=Version(v, 1), ordinal=n) for n in range(3)]
+            for v in (1, 2)
+        )
+        stranger = passage(key("d", tenant="rival"), "words")
+        await kept.store(place, [*first, *second, stranger, passage(key("e"), "words")])
+        found = await kept.passages(place, [Wanted(key("d"), Version(2, 1), 3)])
+        expected = [one.passage for one in second]
+        assert sorted(found, key=lambda one: one.chunk.ordinal) == expected
+        assert await kept.passages(place, [Wanted(key("x"), Version(1, 1), 1)]) == []
+
+    async def test_passages_of_an_index_that_is_not_there_are_missing(
+        self, kept: VectorIndex, place: Index
+    ) -> None:
+        with pytest.raises(IndexMissing):
+            await kept.passages(place, [Wanted(key("d"), Version(1, 1), 1)])
+
+    async def test_an_empty_index_is_made_and_searched(
+        self, kept: VectorIndex, place: Index
+    ) -> None:
+        for _ in range(2):
+            await kept.make(place)
+        assert place.name in await kept.names()
+        assert await self.near(kept, place, "words") == []
+        assert await self.words(kept, place, "words") == []
+
+    async def test_a_dropped_index_is_gone_and_can_be_made_again(
+        self, kept: VectorIndex, place: Index
+    ) -> None:
+        await kept.store(place, [passage(key("d"), "words")])
+        for _ in range(2):
+            await kept.drop(place.name)
+        assert place.name not in await kept.names()
+        with pytest.raises(IndexMissing):
+            await self.near(kept, place, "words")
+        await kept.store(place, [passage(key("e"), "words")])
+        found = await self.near(kept, place, "words")
+        assert [one.passage.document.document_id for one in found] == ["e"]
+
     async def test_many_writers_at_once_all_arrive(self, kept: VectorIndex, place: Index) -> None:
         texts = [f"text number{n} common" for n in range(40)]
         await asyncio.gather(
@@ -267,8 +310,15 @@ async def test_the_alias_names_the_index_in_use(milvus: MilvusServer) -> None:
     from pymilvus import MilvusClient
 
     place = index("aliased-docs")
+    other = shadow_for("aliased-docs", "another", DIMENSION, "r1")
+    client = MilvusClient(milvus.uri)
     async with MilvusVectorIndex(milvus.uri, timeout=30.0) as kept:
         await kept.store(place, [passage(key("d"), "text")])
-    client = MilvusClient(milvus.uri)
-    assert client.describe_alias(place.alias)["collection_name"] == place.name
+        await kept.store(other, [passage(key("d"), "text")])
+        assert client.describe_alias(place.alias)["collection_name"] == place.name
+        for now in (other, other, place, other):
+            await kept.point(now)
+            assert client.describe_alias(place.alias)["collection_name"] == now.name
+        await kept.drop(other.name)
+    assert place.alias not in client.list_aliases()["aliases"]
     client.close()

@@ -67,7 +67,7 @@ class DatabaseReindexes:
         async with self._database.reading() as connection:
             return await _read(connection, reindex_id)
 
-    async def list(self, collection: str, limit: int, offset: int) -> list[Reindex]:
+    async def newest(self, collection: str, limit: int, offset: int) -> list[Reindex]:
         query = sa.select(reindexes).order_by(
             reindexes.c.start_time.desc(), reindexes.c.reindex_id.desc()
         )

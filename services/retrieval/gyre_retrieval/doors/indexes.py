@@ -84,7 +84,7 @@ class IndexServicer(service_pb2_grpc.IndexServiceServicer):
         self, request: wire.ListReindexesRequest, context: Context
     ) -> wire.ListReindexesResponse:
         size, offset = _page(request)
-        found = await self._reindexes.list(request.collection, size + 1, offset)
+        found = await self._reindexes.newest(request.collection, size + 1, offset)
         return wire.ListReindexesResponse(
             reindexes=map(reindex_to, found[:size]),
             next_page_token=str(offset + size) if len(found) > size else "",
@@ -110,7 +110,7 @@ class IndexServicer(service_pb2_grpc.IndexServiceServicer):
         queries = [Judged(one.query, frozenset(one.relevant_chunk_ids)) for one in request.queries]
         total = len(queries)
         with _faults():
-            mode = _mode(request.mode)
+            mode = _mode(request)
             async for told in self._compare.compare(
                 caller.tenant, request.reindex_id, queries, mode
             ):
@@ -148,10 +148,10 @@ class IndexServicer(service_pb2_grpc.IndexServiceServicer):
         return caller
 
 
-def _mode(mode: wire.SearchMode) -> Mode:
-    if mode not in MODES:
+def _mode(request: wire.CompareIndexesRequest) -> Mode:
+    if request.mode not in MODES:
         raise QueryInvalid({"mode": "give DENSE, LEXICAL or HYBRID"})
-    return MODES[mode]
+    return MODES[request.mode]
 
 
 def _page(request: wire.ListReindexesRequest) -> tuple[int, int]:

@@ -92,8 +92,8 @@ class ManageReindexes:
             await self._reindexes.judged(reindex_id),
         )
 
-    async def list(self, collection: str, limit: int, offset: int) -> list[Reindex]:
-        return await self._reindexes.list(collection, limit, offset)
+    async def newest(self, collection: str, limit: int, offset: int) -> list[Reindex]:
+        return await self._reindexes.newest(collection, limit, offset)
 
     async def switch(self, reindex_id: str, *, back: bool) -> Shown:
         """Searches are answered by the other index when this returns, in every process.
