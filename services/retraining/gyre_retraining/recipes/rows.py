@@ -50,9 +50,9 @@ def load(job: Job, split: str) -> Any:
 
     columns = list(COLUMNS[job.recipe.form])
     path = job.dataset / f"{split}.parquet"
-    if not path.exists():
+    table = pq.read_table(path) if path.exists() else None
+    if not table:
         return Dataset.from_dict({name: [] for name in columns})
-    table = pq.read_table(path)
     if "weight" in table.column_names:
         table = table.filter(pc.greater(table["weight"], 0))
     return Dataset(table.select(columns))

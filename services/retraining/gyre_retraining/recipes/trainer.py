@@ -24,6 +24,7 @@ def arguments(recipe: Recipe, folder: Path, *, evaluate: bool) -> dict[str, Any]
     if recipe.limits.threads:
         torch.set_num_threads(recipe.limits.threads)
     often = evaluate and training.evaluate_every > 0
+    graphics = torch.cuda.is_available()
     sharded = {"fsdp": True} if recipe.accelerate.fsdp else {}
     return {
         "output_dir": str(folder),
@@ -46,6 +47,8 @@ def arguments(recipe: Recipe, folder: Path, *, evaluate: bool) -> dict[str, Any]
         "logging_nan_inf_filter": False,
         "bf16": training.precision == "bfloat16",
         "gradient_checkpointing": training.gradient_checkpointing,
+        "use_cpu": not graphics,
+        "dataloader_pin_memory": graphics,
         "report_to": "none",
         "disable_tqdm": True,
     } | sharded
