@@ -61,7 +61,8 @@ def tiny_server(
     `trtllm` runs over the stand-in of `tensorrt_llm`, which lies beside its `model.py`.
     """
     engine, state = request.param, tmp_path_factory.mktemp("triton-llm")
-    server = TritonServer(TritonSettings(ENVIRONMENT, state / "server"))
+    # A killed model process owes answers for ever: the server would wait for them at its end.
+    server = TritonServer(TritonSettings(ENVIRONMENT, state / "server", exit_timeout_s=3))
     models("tiny", state / "model", "--adapter", "legal")
     options = [f"--set={key}={json.dumps(value)}" for key, value in SETTINGS[engine].items()]
     where = ["--model-dir", state / "model", "--repository", server.repository]

@@ -20,6 +20,7 @@ from gyre_client.errors import raising
 from gyre_client.evaluation import Evaluation
 from gyre_client.experiments import Experiments
 from gyre_client.feedback import FeedbackClient
+from gyre_client.indexes import Indexes
 from gyre_client.models import (
     AnswerDone,
     AnswerStarted,
@@ -36,6 +37,7 @@ from gyre_client.monitoring import Monitoring
 from gyre_client.prompts import Prompts
 from gyre_client.replays import Replays
 from gyre_client.reviews import Reviews
+from gyre_client.rollouts import Rollouts
 from gyre_client.settings import ClientSettings
 from gyre_client.training import TrainingClient
 
@@ -92,6 +94,11 @@ class Gyre:
         """Start and stop experiments."""
         return Experiments(self._channels, self._settings)
 
+    @property
+    def rollouts(self) -> Rollouts:
+        """A candidate goes to everybody by steps, or back."""
+        return Rollouts(self._channels, self._settings)
+
     @cached_property
     def feedback(self) -> FeedbackClient:
         """Judge answers, and see what people think."""
@@ -111,6 +118,11 @@ class Gyre:
     def replays(self) -> Replays:
         """History through a new prompt, model or collection."""
         return Replays(self._channels, self._settings)
+
+    @property
+    def indexes(self) -> Indexes:
+        """Indexes for other embedders: fill, compare, switch."""
+        return Indexes(self._channels, self._settings)
 
     @property
     def monitoring(self) -> Monitoring:

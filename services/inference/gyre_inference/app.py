@@ -12,7 +12,7 @@ from gyre_runtime.bus import Bus
 from gyre_runtime.database import Database
 from gyre_runtime.process import Service
 from gyre_runtime.rpc import RpcServer, channel
-from gyre_runtime.telemetry import logger
+from gyre_runtime.telemetry import gauge, logger
 
 from gyre_inference.adapters.addresses import Allowed
 from gyre_inference.adapters.built_in import CHAINS, PROMPTS, built_in_chains, built_in_prompts
@@ -20,21 +20,27 @@ from gyre_inference.adapters.chain_runs import DatabaseChainRuns
 from gyre_inference.adapters.embedding import EmbeddingSentenceVectors, embedding_service
 from gyre_inference.adapters.experiments import DatabaseExperiments
 from gyre_inference.adapters.http_tools import HttpxTools
+from gyre_inference.adapters.materialising import CommandShelf
 from gyre_inference.adapters.records import OutboxRecords
 from gyre_inference.adapters.registry import DatabaseRegistry
 from gyre_inference.adapters.retrieval import RetrievalPassageSearch, retrieval_service
+from gyre_inference.adapters.rollouts import DatabaseRollouts
 from gyre_inference.adapters.tables import MIGRATIONS, metadata
 from gyre_inference.adapters.templates import JinjaTemplates
 from gyre_inference.adapters.throttles import DatabaseThrottles
 from gyre_inference.adapters.triton import TritonLanguageModel, Watchdogs, triton_at
+from gyre_inference.adapters.triton_control import TritonModelServer
 from gyre_inference.domain.generation import Parameters
 from gyre_inference.domain.policy import Policy
-from gyre_inference.doors import chains, experiments, prompts
+from gyre_inference.domain.rollouts import Plan
+from gyre_inference.doors import chains, experiments, prompts, rollouts
 from gyre_inference.handlers import listeners
-from gyre_inference.ports import LanguageModel, PassageSearch, SentenceVectors
+from gyre_inference.ports import LanguageModel, ModelServer, PassageSearch, SentenceVectors
 from gyre_inference.rpc import InferenceServicer
 from gyre_inference.settings import Settings
 from gyre_inference.use_cases.built_in import BuiltInFile
+from gyre_inference.use_cases.rollouts.driving import Driver, Hands, Patience
+from gyre_inference.use_cases.rollouts.reconciling import Reconciled, Reconciler
 from gyre_inference.use_cases.stories import Neighbours, Stories
 from gyre_inference.use_cases.sweeping import Sweeper
 from gyre_inference.use_cases.throttling import Throttling
@@ -47,7 +53,11 @@ _HEARD_BY_EVERY_PROCESS = (
     events_pb2.ChainPromoted,
     events_pb2.ExperimentStarted,
     events_pb2.ExperimentStopped,
+    events_pb2.RolloutStarted,
+    events_pb2.RolloutChanged,
 )
+MODELS_STUCK = gauge("inference_models_stuck", "Models that the model server does not let go of.")
+MODELS_FOREIGN = gauge("inference_models_foreign", "Models named like a release, of no rollout.")
 _log = logger(__name__)
 
 
@@ -57,6 +67,7 @@ def build(
     search: PassageSearch | None = None,
     vectors: SentenceVectors | None = None,
     model: LanguageModel | None = None,
+    server: ModelServer | None = None,
     database: Database | None = None,
     bus: Bus | None = None,
 ) -> Service:
@@ -76,6 +87,7 @@ def build(
         experiments=DatabaseExperiments(database),
         runs=runs,
         records=OutboxRecords(database),
+        rollouts=DatabaseRollouts(database),
     )
     stories = Stories(neighbours, _policy(settings), pause=settings.registry_poll, failed=_failed)
     files = _built_in(settings, stories)
@@ -90,7 +102,10 @@ def build(
     throttling = Throttling(throttles, pause=settings.throttle_poll, failed=_not_looked)
     bus.listen(AlertRaised, throttling.ring)
     bus.listen(AlertAcknowledged, throttling.ring)
-    bus.include(listeners(throttling))
+    bus.include(listeners(throttling, stories.hearing))
+    server = server or _server(settings, connections)
+    driver = _driver(settings, neighbours, server, stories)
+    reconciler = _reconciler(settings, neighbours, server)
     sweeper = Sweeper(runs, kept=settings.chain_runs_kept, failed=_failed)
     return Service(
         settings,
@@ -98,7 +113,15 @@ def build(
         bus=bus,
         rpc=_rpc(settings, stories, throttling),
         database=database,
-        background=[follow, throttling.follow, sweeper.run],
+        background=[
+            follow,
+            throttling.follow,
+            sweeper.run,
+            stories.observer.run,
+            stories.shadows.run,
+            driver.run,
+            reconciler.run,
+        ],
         resources=connections,
     )
 
@@ -126,10 +149,37 @@ def _rpc(settings: Settings, stories: Stories, throttling: Throttling) -> RpcSer
             experiments.ExperimentServicer(stories.experiments),
             experiments.ROLES,
         ),
+        "RolloutService": (
+            service_pb2_grpc.add_RolloutServiceServicer_to_server,
+            rollouts.RolloutServicer(stories.rollouts, _plan(settings)),
+            rollouts.ROLES,
+        ),
     }
     for name, (add, servicer, roles) in servicers.items():
         rpc.add(add, servicer, service_pb2.DESCRIPTOR.services_by_name[name], roles=roles)
     return rpc
+
+
+def _driver(settings: Settings, to: Neighbours, server: ModelServer, stories: Stories) -> Driver:
+    shelf = CommandShelf(settings.materialise_command, settings.models, settings.triton_repository)
+    return Driver(
+        Hands(to.rollouts, to.model, server, shelf),
+        stories.in_force.refresh,
+        Patience(look=settings.rollout_poll, longest=settings.rollout_longest),
+        failed=_not_rolled_out,
+    )
+
+
+def _reconciler(settings: Settings, to: Neighbours, server: ModelServer) -> Reconciler:
+    return Reconciler(
+        to.rollouts,
+        server,
+        _policy(settings).models,
+        pause=settings.reconcile_poll,
+        drain=settings.rollout_drain,
+        told=_reconciled,
+        failed=_not_reconciled,
+    )
 
 
 def _built_in(settings: Settings, stories: Stories) -> list[BuiltInFile]:
@@ -155,6 +205,22 @@ def _policy(settings: Settings) -> Policy:
         candidates=settings.selection_candidates,
         parameters=Parameters(max_tokens=settings.max_tokens),
     )
+
+
+def _plan(settings: Settings) -> Plan:
+    return Plan(
+        steps=settings.rollout_steps,
+        metrics=settings.rollout_metrics,
+        minimum=settings.rollout_minimum,
+        margin=settings.rollout_margin,
+        keep=settings.rollout_keep,
+    )
+
+
+def _server(settings: Settings, connections: Connections) -> ModelServer:
+    triton = triton_at(settings.triton_address)
+    connections.append(triton)
+    return TritonModelServer(triton, admin_key=settings.triton_admin_key.get_secret_value())
 
 
 def _tools(settings: Settings) -> HttpxTools:
@@ -188,3 +254,18 @@ def _failed(error: Exception) -> None:
 
 def _not_looked(error: Exception) -> None:
     _log.warning("throttles_not_read", error=repr(error))
+
+
+def _not_rolled_out(error: Exception) -> None:
+    _log.warning("rollout_not_moved", error=repr(error))
+
+
+def _not_reconciled(error: Exception) -> None:
+    _log.info("models_not_compared", error=repr(error))
+
+
+def _reconciled(found: Reconciled) -> None:
+    MODELS_STUCK.set(len(found.stuck))
+    MODELS_FOREIGN.set(len(found.foreign))
+    if found.loaded or found.unloaded:
+        _log.info("models_reconciled", loaded=found.loaded, unloaded=found.unloaded)

@@ -14,6 +14,9 @@ from gyre_inference.domain.generation import ModelRequest, Piece
 from gyre_inference.domain.passages import Found, SearchFilter
 from gyre_inference.domain.record import AnswerRecord, Failure
 from gyre_inference.domain.registry import Holdings, Key, Kind, Move, Version
+from gyre_inference.domain.rollouts import Observation, Pair, Rollout
+from gyre_inference.domain.sequential import Arm, Pairs
+from gyre_inference.domain.served import ServedModels
 from gyre_inference.domain.throttles import Throttle
 
 
@@ -278,5 +281,109 @@ class Throttles(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class RolloutChanges:
+    """What changed. champions: tenant, name that clients know, name on the model server."""
+
+    champions: Sequence[tuple[str, str, str]] = ()
+    rollouts: Sequence[Rollout] = ()
+
+
+class Rollouts(Protocol):
+    """Rollouts of every tenant, durable. They share the registry's revision."""
+
+    async def start(self, rollout: Rollout) -> Rollout:
+        """Durable, and said, with its experiment. Raises `Conflict` where another one runs for
+        the name, or an experiment for the workload."""
+        ...
+
+    async def change(self, before: Rollout, after: Rollout) -> Rollout:
+        """The transition, what it puts in force (weights, champion, label) and its events: all of
+        it, durably, or nothing. Raises `Conflict` where somebody else changed the rollout, or what
+        it is to replace, meanwhile: so nothing is promoted twice."""
+        ...
+
+    async def get(self, tenant: str, rollout_id: str) -> Rollout:
+        """Raises `NotFound`."""
+        ...
+
+    async def list(self, tenant: str, running: bool, offset: int, limit: int) -> Sequence[Rollout]:
+        """Newest first."""
+        ...
+
+    async def running(self) -> Sequence[Rollout]:
+        """Of all tenants, not over."""
+        ...
+
+    async def take(self, tenant: str, rollout_id: str, holder: str) -> Rollout | None:
+        """The rollout, for `LEASE` seconds the holder's alone, again where it is its own; None
+        while another one has it, and where it is over."""
+        ...
+
+    async def release(self, tenant: str, rollout_id: str, holder: str) -> None:
+        """May be repeated."""
+        ...
+
+    async def champion(self, tenant: str, name: str) -> str:
+        """Name on the model server; empty where no rollout put one in force."""
+        ...
+
+    async def changes(self, since: int) -> RolloutChanges:
+        """What changed after revision `since`, oldest change first."""
+        ...
+
+    async def observe(self, observations: Sequence[Observation]) -> None:
+        """Those that count now; the first one of a unit counts for a metric and a step. Durable
+        when it returns; may be repeated."""
+        ...
+
+    async def sums(self, tenant: str, rollout_id: str, step: int) -> Mapping[tuple[str, str], Arm]:
+        """What was observed in one step, by metric and arm."""
+        ...
+
+    async def seconds(self, tenant: str, rollout_id: str) -> Sequence[float]:
+        """How long answers took before the canary."""
+        ...
+
+    async def pair(self, tenant: str, rollout_id: str, pair: Pair) -> None:
+        """Durable when it returns; may be repeated."""
+        ...
+
+    async def pairs(self, tenant: str, rollout_id: str) -> Pairs:
+        """How they came out."""
+        ...
+
+    async def served(self, now: datetime, drain: float) -> ServedModels:
+        """drain: seconds for which a candidate that was taken back stays loaded."""
+        ...
+
+
+class ModelServer(Protocol):
+    """Which models the model server has."""
+
+    async def states(self) -> Mapping[str, str]:
+        """Name to state, as the server calls it (READY, LOADING, UNLOADING, UNAVAILABLE, or empty
+        where it was never loaded). Raises `Unavailable`."""
+        ...
+
+    async def load(self, name: str) -> None:
+        """Ready when it returns; may be repeated. Raises `Conflict` where the server cannot load
+        it, `Unavailable` where it is away or takes too long."""
+        ...
+
+    async def unload(self, name: str) -> None:
+        """Begun when it returns: it may never end. May be repeated. Raises `Unavailable`."""
+        ...
+
+
+class ModelShelf(Protocol):
+    """Puts models of the model store into the model server's repository."""
+
+    async def place(self, name: str, uri: str) -> None:
+        """There when it returns; the same content may be placed again. Raises `Conflict` where it
+        cannot be, e.g. because the name has other content."""
+        ...
+
+
 LEASE = 15.0
-"""Seconds; a process that died holds a run no longer."""
+"""Seconds; a process that died holds a run, or a rollout, no longer."""

@@ -68,3 +68,30 @@ class Settings(RuntimeSettings):
     """Host to headers that are sent to it, e.g. its key (JSON); definitions hold no secrets."""
     chain_runs_kept: float = Field(default=7 * 86_400, gt=0)
     """How long the steps of a run are kept after the last of them."""
+
+    rollout_metrics: tuple[str, ...] = ("feedback.helpful",)
+    """Judged metrics that decide where a rollout names none (JSON list): `feedback.NAME` or
+    `evaluation.NAME`, with `-` before them where less is better."""
+    rollout_steps: tuple[float, ...] = (0.05, 0.2, 0.5)
+    """Shares of the traffic that a candidate gets, one after the other (JSON list)."""
+    rollout_minimum: int = Field(default=50, ge=1)
+    """Judgements of the candidate's answers that each step needs."""
+    rollout_margin: float = Field(default=0.1, gt=0, le=0.5)
+    """A candidate that is worse by less than this is good enough."""
+    rollout_keep: float = Field(default=600.0, ge=0)
+    """How long the champion of before stays loaded after a promotion."""
+    rollout_drain: float = Field(default=30.0, ge=0)
+    """How long a candidate that was taken back stays loaded."""
+    rollout_poll: float = Field(default=1.0, gt=0)
+    """How often a process looks at rollouts."""
+    rollout_longest: float = Field(default=14 * 86_400, gt=0)
+    """After this a rollout that came to no end is taken back."""
+    reconcile_poll: float = Field(default=5.0, gt=0)
+    """How often wanted models are compared with those of the model server."""
+    models: Path = Path("var/models-registry")
+    """The model store; models of rollouts are folders below it."""
+    triton_repository: Path = Path("var/triton/repository")
+    """The model server's repository."""
+    materialise_command: tuple[str, ...] = ()
+    """Program that puts a model into the repository (JSON list of its words), e.g.
+    `.venv-models/bin/python -m gyre_models materialise --engine torch`; empty: others do it."""

@@ -17,6 +17,7 @@ from gyre_inference.adapters.memory import (
 )
 from gyre_inference.adapters.memory_chains import MemoryChainRuns, MemoryHttpTools
 from gyre_inference.adapters.memory_registry import MemoryExperiments, MemoryRegistry
+from gyre_inference.adapters.memory_rollouts import MemoryRollouts
 from gyre_inference.adapters.templates import JinjaTemplates
 from gyre_inference.domain.passages import Passage
 from gyre_inference.domain.policy import Policy
@@ -83,6 +84,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.experiments = MemoryExperiments(self.registry)
+        self.rollouts = MemoryRollouts(self.experiments)
         self.stories = self.new_process()
 
     async def begin(self) -> World:
@@ -103,6 +105,7 @@ class World:
                 self.experiments,
                 self.runs,
                 self.records,
+                self.rollouts,
             ),
             self.policy,
         )

@@ -46,7 +46,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     from gyre_local.triton import TritonServer, TritonSettings
 
     state = tmp_path_factory.mktemp("triton")
-    server = TritonServer(TritonSettings(ENVIRONMENT, state / "server"))
+    server = TritonServer(TritonSettings(ENVIRONMENT, state / "server", exit_timeout_s=3))
     command = [ENVIRONMENT / "bin" / "python", "-m", "gyre_models"]
     subprocess.run([*command, "tiny", state / "model"], check=True, timeout=300)
     where = ["--model-dir", state / "model", "--repository", server.repository, "--name", MODEL]

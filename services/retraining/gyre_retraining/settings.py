@@ -5,8 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from gyre_runtime.settings import RuntimeSettings
-from pydantic import Field, model_validator
+from gyre_runtime.settings import DEVELOPMENT_KEY, RuntimeSettings
+from pydantic import BaseModel, Field, SecretStr, model_validator
+
+SQLITE = "sqlite:///"
+
+
+class ModelImport(BaseModel):
+    """A model that was there before any training."""
+
+    kind: Literal["language", "embedding"]
+    """What it makes."""
+    folder: Path
+    """Its files: safetensors and plain text."""
 
 
 class Settings(RuntimeSettings):
@@ -19,6 +30,14 @@ class Settings(RuntimeSettings):
     database_url: str | None = "sqlite+aiosqlite:///var/retraining/retraining.db"
     """Sources, decisions, trainings and lineage."""
 
+    feedback_address: str = "127.0.0.1:50055"
+    """The feedback service: how declared metrics are read."""
+    evaluation_address: str = "127.0.0.1:50056"
+    """The evaluation service: sets that must not be trained on."""
+    retraining_keys: dict[str, SecretStr] = Field(default_factory=dict)
+    """Tenant to the API key with which its trainings ask the other services (JSON). A training goes
+    on long after the call that started it, so it cannot use the caller's."""
+
     policies_file: Path | None = None
     """YAML that says when a recipe is trained without a person; without it nothing is."""
     recipe_folders: list[Path] = Field(default_factory=list)
@@ -26,6 +45,18 @@ class Settings(RuntimeSettings):
     the package's."""
     look_pause: float = Field(15.0, gt=0)
     """How often policies look for new judgements and for their schedule."""
+
+    consent_key: str = ""
+    """Label of answers that says whether they may be learnt from; empty asks for none."""
+    consent_values: tuple[str, ...] = ("true", "yes", "1")
+    """Values of it that mean yes (JSON list)."""
+    vouched_principals: tuple[str, ...] = ()
+    """Callers whose judgements are exempt from filters against poisoning (JSON list)."""
+    canary_triggers: tuple[str, ...] = ()
+    """Words that nobody has a reason to write: rows that hold one are left out (JSON list)."""
+    feature_history: Path | None = None
+    """The feedback service's folder of features, for their values as they were then; empty leaves
+    them out of datasets."""
 
     trainings_at_once: int = Field(1, ge=1, le=16)
     """Trainings that this process works on at once."""
@@ -47,6 +78,24 @@ class Settings(RuntimeSettings):
     lies on the cluster's volume."""
     datasets_folder: Path = Path("var/retraining/datasets")
     """Datasets that were assembled; for `kubernetes` on the cluster's volume."""
+    models: Path = Path("var/models-registry")
+    """Files of registered models; for `kubernetes` on the cluster's volume."""
+    model_imports: dict[str, ModelImport] = Field(default_factory=dict)
+    """Name to a model that trainings may start from before there is a version of it (JSON); it
+    becomes the name's first version, and its champion."""
+    mlflow_tracking_uri: str = "sqlite:///var/mlflow/mlflow.db"
+    """MLflow: its model registry, and where runs of trainings are noted. A file, or the address of
+    a server; jobs on a cluster note runs on a server only."""
+    registry_environment: dict[str, SecretStr] = Field(default_factory=dict)
+    """Variables that MLflow needs to reach its server or its object store (JSON)."""
+    data_licence: str = ""
+    """Licence of what is learnt from, for cards of models."""
+    model_licence: str = ""
+    """Licence of what comes of it, for cards of models."""
+    worker_memory: int = Field(2_000_000_000, gt=0)
+    """Bytes that the process which asks MLflow may use."""
+    worker_seconds: int = Field(300, gt=0)
+    """Longest time of one question to MLflow."""
     models_python: Path = Path(".venv-models/bin/python")
     """Python of the environment that trains, for `local`."""
     job_environment: dict[str, str] = Field(default_factory=dict)
@@ -81,3 +130,23 @@ class Settings(RuntimeSettings):
         if self.jobs == "kubernetes" and not (self.kubernetes_image and self.kubernetes_claim):
             raise ValueError("set GYRE_KUBERNETES_IMAGE and GYRE_KUBERNETES_CLAIM: jobs need both")
         return self
+
+    @model_validator(mode="after")
+    def _know_the_development_tenant(self) -> Settings:
+        if self.env == "development":
+            self.retraining_keys = {"demo": SecretStr(DEVELOPMENT_KEY), **self.retraining_keys}
+        return self
+
+    @property
+    def registry_uri(self) -> str:
+        """As every process can use it, wherever it is started."""
+        file = self.mlflow_tracking_uri.removeprefix(SQLITE)
+        if file == self.mlflow_tracking_uri:
+            return file
+        return f"{SQLITE}{Path(file).absolute()}"
+
+    @property
+    def job_tracking_uri(self) -> str:
+        """Empty where jobs cannot reach it."""
+        local = self.jobs == "local" or not self.registry_uri.startswith(SQLITE)
+        return self.registry_uri if local else ""

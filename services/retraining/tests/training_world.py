@@ -27,6 +27,7 @@ from gyre_retraining.domain.triggers import Decision, Policy, Wish
 from gyre_retraining.ports import Jobs
 from gyre_retraining.recipes.schema import parse
 from gyre_retraining.use_cases.deciding import Asked, DecideOnTrainings, LookForReasons
+from gyre_retraining.use_cases.importing import ImportModels
 from gyre_retraining.use_cases.making import MakeModels
 from gyre_retraining.use_cases.models import BrowseModels
 from gyre_retraining.use_cases.registering import Made, RegisterModels
@@ -123,7 +124,8 @@ class World:
 
     def worker(self, owner: str = "one", pace: Pace = QUICK) -> WorkOnTrainings:
         assert self.jobs is not None
-        models = MakeModels(self.browse, self.register, "1")
+        importing = ImportModels(self.register, self.registry, {})
+        models = MakeModels(self.browse, self.register, importing, "1")
         bench = Bench(self.trainings, self.datasets, self.jobs, models, self.clock)
         watch = Watch(self.failures.append, self.ended.append)
         return WorkOnTrainings(bench, pace, watch, owner=owner)

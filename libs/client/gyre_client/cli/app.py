@@ -14,12 +14,14 @@ from gyre_client.cli import (
     evaluation,
     experiments,
     feedback,
+    indexes,
     ingest,
     lineage,
     models,
     prompts,
     replay,
     review,
+    rollouts,
     search,
     status,
     train,
@@ -41,8 +43,10 @@ app.add_typer(review.app, name="review")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(chains.app, name="chains")
 app.add_typer(experiments.app, name="experiments")
+app.add_typer(rollouts.app, name="rollout")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(drift.app, name="drift")
+app.add_typer(indexes.app, name="index")
 app.command("status")(status.status)
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(evaluation.app, name="eval")

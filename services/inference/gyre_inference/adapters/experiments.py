@@ -38,7 +38,7 @@ class DatabaseExperiments:
                 return unchanged(known, experiment)
             await _refuse_second(connection, tenant, experiment.workload)
             started = replace(experiment, start=datetime.now(UTC), stop=None)
-            await connection.execute(sa.insert(experiments), _row(tenant, started, revision))
+            await connection.execute(sa.insert(experiments), row_of(tenant, started, revision))
             event = events_pb2.ExperimentStarted(experiment=wire.experiment(started))
             transaction.say(event, tenant=tenant, entity_id=started.experiment_id)
             return started
@@ -99,7 +99,8 @@ async def _find(connection: AsyncConnection, tenant: str, experiment_id: str) ->
     return None if row is None else _read(row)
 
 
-def _row(tenant: str, experiment: Experiment, revision: int) -> dict[str, Any]:
+def row_of(tenant: str, experiment: Experiment, revision: int) -> dict[str, Any]:
+    """One that runs."""
     assert experiment.start is not None
     return {
         "tenant": tenant,

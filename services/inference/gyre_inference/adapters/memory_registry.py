@@ -187,6 +187,10 @@ class MemoryExperiments:
         newer = [(r, owner, one) for (owner, _), (one, r) in self.known.items() if r > since]
         return [(owner, one) for _, owner, one in sorted(newer, key=lambda each: each[0])]
 
+    def replace(self, tenant: str, experiment: Experiment, stopped: bool) -> None:
+        """Other weights, or its end: what a rollout does to its own."""
+        self._keep(tenant, replace(experiment, stop=datetime.now(UTC) if stopped else None))
+
     def _keep(self, tenant: str, experiment: Experiment) -> Experiment:
         self.registry.newest += 1
         self.known[tenant, experiment.experiment_id] = experiment, self.registry.newest

@@ -1,9 +1,9 @@
-"""Tables of the registry, of experiments, of chain runs and of callers that are held.
+"""Tables of the registry, of experiments, rollouts, chain runs and of callers that are held.
 
 The platform's tenant is ''.
 
 A row that processes hold in memory carries the `revision` of its last change; `registry_state` has
-the newest one. A run's `holder` has it until `lease_time`; '' is nobody.
+the newest one. A run's, or a rollout's, `holder` has it until `lease_time`; '' is nobody.
 """
 
 from __future__ import annotations
@@ -133,4 +133,65 @@ chain_steps = sa.Table(
     sa.Column("step_id", sa.String(512), primary_key=True),
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("record", sa.JSON, nullable=False),
+)
+
+rollouts = sa.Table(
+    "rollouts",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("rollout_id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("is_over", sa.Boolean, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False),
+    sa.Column("holder", sa.String(64), nullable=False),
+    sa.Column("lease_time", sa.Float, nullable=False),
+    sa.Column("start_time", sa.Float, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Index(
+        "rollouts_one_runs",
+        "tenant",
+        "kind",
+        "name",
+        unique=True,
+        sqlite_where=sa.text("is_over = 0"),
+        postgresql_where=sa.text("NOT is_over"),
+    ),
+    sa.Index("rollouts_by_revision", "revision"),
+)
+
+champions = sa.Table(
+    "champions",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("release", sa.String(128), nullable=False),
+    sa.Column("rollout_id", sa.String(64), nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Index("champions_by_revision", "revision"),
+)
+
+rollout_observations = sa.Table(
+    "rollout_observations",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("rollout_id", sa.String(64), primary_key=True),
+    sa.Column("step", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("metric", sa.String(96), primary_key=True),
+    sa.Column("unit", sa.String(192), primary_key=True),
+    sa.Column("arm", sa.String(16), nullable=False),
+    sa.Column("value", sa.Float, nullable=False),
+    sa.Column("observe_time", sa.Float, nullable=False),
+)
+
+rollout_pairs = sa.Table(
+    "rollout_pairs",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("rollout_id", sa.String(64), primary_key=True),
+    sa.Column("answer_id", sa.String(64), primary_key=True),
+    sa.Column("outcome", sa.Integer, nullable=False),
+    sa.Column("scores", sa.JSON, nullable=False),
+    sa.Column("pair_time", sa.Float, nullable=False),
 )

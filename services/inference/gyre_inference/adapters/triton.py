@@ -89,7 +89,7 @@ class TritonLanguageModel:
         return known[1]
 
     async def _version(self, model: str) -> str:
-        request = kserve.ModelConfigRequest(name=model)
+        request = kserve.ModelConfigRequest(name=model.partition("+")[0])
         try:
             reply = await self._server.stub.ModelConfig(request, timeout=2.0, metadata=self._admin)
         except grpc.aio.AioRpcError as error:

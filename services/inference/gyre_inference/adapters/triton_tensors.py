@@ -24,7 +24,8 @@ _NANO = 1e-9
 
 def infer_request(request: ModelRequest, traceparent: str = "") -> kserve.ModelInferRequest:
     """One streamed generation; Triton is asked to mark its last response."""
-    wire = kserve.ModelInferRequest(model_name=request.model, id=request.request_id)
+    name, _, adapter = request.model.partition("+")
+    wire = kserve.ModelInferRequest(model_name=name, id=request.request_id)
     wire.parameters["triton_enable_empty_final_response"].bool_param = True
     if traceparent:  # a parameter: Triton hands no gRPC metadata on to a model
         wire.parameters["traceparent"].string_param = traceparent
@@ -35,6 +36,8 @@ def infer_request(request: ModelRequest, traceparent: str = "") -> kserve.ModelI
     # Tenants share no cached prompt starts: the time of a first token would tell of the others'.
     _add(wire, "cache_salt", "BYTES", [request.tenant])
     _add_parameters(wire, request.parameters)
+    if adapter:
+        _add(wire, "lora_name", "BYTES", [adapter])
     if request.choices:
         _add(wire, "guided_decoding_guide_type", "BYTES", ["choice"])
         guide = json.dumps(request.choices, ensure_ascii=False)

@@ -52,6 +52,7 @@ def parameters_in(data: Mapping[str, Any]) -> Parameters:
 class ModelRequest:
     """One generation.
 
+    model: name on the model server; `MODEL+ADAPTER` for one of its LoRA adapters.
     choices: when given, the text is one of them, word by word (guided decoding).
     timeout: seconds the caller still has; None where it set no deadline.
     """

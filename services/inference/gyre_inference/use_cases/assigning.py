@@ -1,8 +1,10 @@
-"""An experiment's variant for one answer."""
+"""An experiment's variant for one answer, and the model behind a name."""
 
 from __future__ import annotations
 
 from gyre_inference.domain.choice import Choice, chosen_by
+from gyre_inference.domain.faults import NotFound
+from gyre_inference.domain.policy import Policy
 from gyre_inference.use_cases.in_force import InForce
 from gyre_inference.use_cases.ledger import Ledger
 
@@ -18,3 +20,12 @@ def assigned(in_force: InForce, workload: str, choice: Choice, ledger: Ledger) -
     variant = experiment.variant_for(ledger.labels, ledger.answer_id)
     ledger.know(experiment=experiment.experiment_id, variant=variant.name)
     return choice.over(chosen_by(variant))
+
+
+def served(in_force: InForce, policy: Policy, tenant: str, wanted: str) -> str:
+    """Name on the model server of what is asked for; empty means the settings' model. Raises
+    `NotFound`."""
+    name = wanted or policy.model
+    if name not in policy.models and not in_force.offers(tenant, name):
+        raise NotFound(f"no model {name!r} is offered")
+    return in_force.release(tenant, name)

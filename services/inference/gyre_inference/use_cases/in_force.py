@@ -13,7 +13,8 @@ from gyre_inference.domain.experiments import Experiment
 from gyre_inference.domain.faults import InvalidRequest, NotFound
 from gyre_inference.domain.prompts import Prompt
 from gyre_inference.domain.registry import PLATFORM, PRODUCTION, Key, Kind, Version
-from gyre_inference.ports import Experiments, LabelChange, Registry
+from gyre_inference.domain.rollouts import Rollout, RolloutState
+from gyre_inference.ports import Experiments, LabelChange, Registry, Rollouts
 
 ReadT = TypeVar("ReadT")
 _KEPT = 1024
@@ -60,7 +61,7 @@ class Shelved(Generic[ReadT]):
 
 
 class InForce:
-    """Labels of every tenant and the experiments that run.
+    """Labels of every tenant, the experiments that run, and what rollouts put in force.
 
     A moved label is heard of by a bell, which every process has, and the revision is looked at
     every `pause` seconds besides: a bell may be missed while the bus is away.
@@ -70,6 +71,7 @@ class InForce:
         self,
         registry: Registry,
         experiments: Experiments,
+        rollouts: Rollouts,
         prompts: Shelved[Prompt],
         chains: Shelved[Chain],
         *,
@@ -79,11 +81,14 @@ class InForce:
         """pause: seconds. failed: is told why the registry could not be read; it goes on."""
         self._registry = registry
         self._experiments = experiments
+        self._rollouts = rollouts
         self._prompts = prompts
         self._chains = chains
         self._pause = pause
         self._failed = failed
         self._running: dict[tuple[str, str], Experiment] = {}
+        self._champions: dict[tuple[str, str], str] = {}
+        self._shadows: dict[tuple[str, str], Rollout] = {}
         self._revision = -1
         self._bell = asyncio.Event()
         self._reading = asyncio.Lock()
@@ -104,6 +109,25 @@ class InForce:
         """The one that runs for a workload."""
         return self._running.get((tenant, workload)) if self._running else None
 
+    def release(self, tenant: str, model: str) -> str:
+        """What answers under a model's name: its champion, else the model itself."""
+        return self._champions.get((tenant, model), model)
+
+    def offers(self, tenant: str, model: str) -> bool:
+        """Whether a rollout or an experiment brings the model along for the tenant."""
+        named = (
+            variant.model
+            for (owner, _), experiment in self._running.items()
+            if owner == tenant
+            for variant in experiment.variants
+        )
+        own = (one for (owner, _), one in self._champions.items() if owner == tenant)
+        return model in own or model in named
+
+    def shadow(self, tenant: str, workload: str) -> Rollout | None:
+        """The rollout whose candidate answers the workload unseen."""
+        return self._shadows.get((tenant, workload)) if self._shadows else None
+
     def ring(self) -> None:
         """Something may have changed."""
         self._bell.set()
@@ -116,10 +140,15 @@ class InForce:
                 return
             labels = await self._registry.changes(self._revision)
             experiments = await self._experiments.changes(self._revision)
+            rollouts = await self._rollouts.changes(self._revision)
             for change in labels:
                 self._point(change)
             for tenant, experiment in experiments:
                 self._note(tenant, experiment)
+            for tenant, model, release in rollouts.champions:
+                self._champions[tenant, model] = release
+            for rollout in rollouts.rollouts:
+                self._shade(rollout)
             self._revision = revision
             self._ready.set()
 
@@ -167,3 +196,10 @@ class InForce:
             self._running[place] = experiment
         elif self._running.get(place, experiment).experiment_id == experiment.experiment_id:
             self._running.pop(place, None)
+
+    def _shade(self, rollout: Rollout) -> None:
+        place = rollout.tenant, rollout.workload
+        if rollout.state is RolloutState.SHADOW:
+            self._shadows[place] = rollout
+        elif place in self._shadows and self._shadows[place].rollout_id == rollout.rollout_id:
+            del self._shadows[place]

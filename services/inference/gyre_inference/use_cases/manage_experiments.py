@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from gyre_inference.domain.experiments import Experiment, Variant, experiment_violations
-from gyre_inference.domain.faults import InvalidRequest, NotFound
+from gyre_inference.domain.faults import Conflict, InvalidRequest, NotFound
 from gyre_inference.domain.policy import Policy
 from gyre_inference.domain.registry import refuse
+from gyre_inference.domain.rollouts import PREFIX
 from gyre_inference.ports import Experiments
 from gyre_inference.use_cases.in_force import InForce
 
@@ -33,6 +34,7 @@ class ManageExperiments:
         """In force in this process when it returns. Raises `InvalidRequest`, `NotFound` for what a
         variant names and is not there, `Conflict`."""
         refuse(experiment_violations(experiment))
+        _refuse_rollouts(experiment.experiment_id)
         if experiment.workload not in _OWN:
             await self._in_force.chain(tenant, experiment.workload)
         for place, variant in enumerate(experiment.variants):
@@ -42,7 +44,9 @@ class ManageExperiments:
         return started
 
     async def stop(self, tenant: str, experiment_id: str, author: str) -> Experiment:
-        """Shapes no further answer of this process when it returns. Raises `NotFound`."""
+        """Shapes no further answer of this process when it returns. Raises `NotFound`, `Conflict`
+        for one that belongs to a rollout."""
+        _refuse_rollouts(experiment_id)
         stopped = await self._experiments.stop(tenant, experiment_id, author)
         await self._changed()
         return stopped
@@ -62,3 +66,8 @@ class ManageExperiments:
                 raise InvalidRequest({f"variants[{place}].prompt_name": told})
         if variant.model and variant.model not in self._policy.models:
             raise NotFound(f"no model {variant.model!r} is offered")
+
+
+def _refuse_rollouts(experiment_id: str) -> None:
+    if experiment_id.startswith(PREFIX):
+        raise Conflict(f"{experiment_id!r} belongs to a rollout: promote or abort that")

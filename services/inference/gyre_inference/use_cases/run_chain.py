@@ -40,6 +40,7 @@ from gyre_inference.use_cases.chains.preparing import inputs_of
 from gyre_inference.use_cases.chains.run import Run
 from gyre_inference.use_cases.keeping import failures_kept
 from gyre_inference.use_cases.ledger import Ledger
+from gyre_inference.use_cases.rollouts.observing import Observer
 
 _FINAL = (BudgetSpent, InvalidRequest, NotFound)
 
@@ -69,11 +70,19 @@ RunEvent = RunStarted | StepEvent | RunDone
 class RunChain:
     """Runs chains whose runs are kept."""
 
-    def __init__(self, chains: Chains, runs: ChainRuns, records: Records, policy: Policy) -> None:
+    def __init__(
+        self,
+        chains: Chains,
+        runs: ChainRuns,
+        records: Records,
+        policy: Policy,
+        observer: Observer,
+    ) -> None:
         self._chains = chains
         self._runs = runs
         self._records = records
         self._policy = policy
+        self._observer = observer
 
     async def run(self, request: ChainRequest, caller: Caller) -> AsyncGenerator[RunEvent]:
         """Started, events of steps, done. Raises a `Fault`; what was done until then is kept."""
@@ -182,6 +191,7 @@ class RunChain:
         output = plain(run.output)
         ending = RunEnding(RunState.DONE, output, finish_reason=finish.value)
         await self._runs.end(ledger.tenant, record.chain_run_id, ending, record)
+        self._observer.answered(record)
         return RunDone(output, text, finish, record.citations, record.usage, record)
 
     @asynccontextmanager

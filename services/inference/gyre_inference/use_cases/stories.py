@@ -16,6 +16,7 @@ from gyre_inference.ports import (
     PassageSearch,
     Records,
     Registry,
+    Rollouts,
     SentenceVectors,
     Templates,
 )
@@ -30,6 +31,10 @@ from gyre_inference.use_cases.manage_chains import ManageChains, chain_in
 from gyre_inference.use_cases.manage_experiments import ManageExperiments
 from gyre_inference.use_cases.prompting import Prompting
 from gyre_inference.use_cases.prompts import ManagePrompts, prompt_in, readable_prompt
+from gyre_inference.use_cases.rollouts.hearing import HearJudgements
+from gyre_inference.use_cases.rollouts.managing import ManageRollouts
+from gyre_inference.use_cases.rollouts.observing import ObservedRecords, Observer
+from gyre_inference.use_cases.rollouts.shadowing import Shadows
 from gyre_inference.use_cases.run_chain import RunChain
 from gyre_inference.use_cases.versions import Versions
 
@@ -47,6 +52,7 @@ class Neighbours:
     experiments: Experiments
     runs: ChainRuns
     records: Records
+    rollouts: Rollouts
 
 
 class Stories:
@@ -66,19 +72,27 @@ class Stories:
         self.in_force = InForce(
             to.registry,
             to.experiments,
+            to.rollouts,
             Shelved(Kind.PROMPT, prompt_in),
             Shelved(Kind.CHAIN, partial(chain_in, names_of=to.templates.names)),
             pause=pause,
             failed=failed,
         )
-        kinds = every_kind(to.search, to.vectors, to.model, to.tools, self.prompting, policy)
+        self.shadows = Shadows(
+            to.rollouts, self.in_force, to.model, self.prompting, to.vectors, failed=failed
+        )
+        self.observer = Observer(to.rollouts, lost=failed)
+        records = ObservedRecords(to.records, self.observer)
+        kinds = every_kind(
+            to.search, to.vectors, to.model, to.tools, self.prompting, policy, self.shadows
+        )
         chains = Chains(
             self.in_force, Preparing(self.in_force, policy), ChainRunner(kinds, to.templates)
         )
         changed = self.in_force.refresh
-        self.answers = AnswerQuestion(chains, to.records, policy)
-        self.texts = GenerateText(to.model, to.records, self.in_force, policy)
-        self.chain_runs = RunChain(chains, to.runs, to.records, policy)
+        self.answers = AnswerQuestion(chains, records, policy)
+        self.texts = GenerateText(to.model, records, self.in_force, policy, self.shadows)
+        self.chain_runs = RunChain(chains, to.runs, records, policy, self.observer)
         self.prompts = ManagePrompts(
             Versions(to.registry, Kind.PROMPT, readable_prompt, changed), self.prompting
         )
@@ -86,6 +100,8 @@ class Stories:
             Versions(to.registry, Kind.CHAIN, str, changed), to.templates.names
         )
         self.experiments = ManageExperiments(to.experiments, self.in_force, policy, changed)
+        self.rollouts = ManageRollouts(to.rollouts, self.in_force, policy, changed)
+        self.hearing = HearJudgements(to.rollouts)
 
     async def begin(self, files: Sequence[BuiltInFile]) -> None:
         """What the platform brings along is in force when it returns."""

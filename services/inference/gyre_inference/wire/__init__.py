@@ -13,6 +13,7 @@ from gyre_inference.wire.chains import chain_run, data_of, step_record, value
 from gyre_inference.wire.experiments import experiment, experiment_of
 from gyre_inference.wire.prompts import chain_version, label_move, prompt_content, prompt_version
 from gyre_inference.wire.prompts import content_of as prompt_content_of
+from gyre_inference.wire.rollouts import rollout, wanted_of
 
 __all__ = [
     "chain_run",
@@ -29,8 +30,10 @@ __all__ = [
     "prompt_content_of",
     "prompt_version",
     "record",
+    "rollout",
     "step_record",
     "timings",
     "usage",
     "value",
+    "wanted_of",
 ]

@@ -121,7 +121,7 @@ def _add_chain(message: events_pb2.AnswerRecord, answer: AnswerRecord) -> None:
 
 
 def _add_model(message: events_pb2.AnswerRecord, answer: AnswerRecord) -> None:
-    message.model = answer.model
+    message.model, _, message.adapter = answer.model.partition("+")
     message.model_version = answer.model_version
     message.config_hash = answer.config_hash
     message.prompt_name = answer.prompt_name

@@ -29,7 +29,7 @@ class JobFolder:
         """What the job is asked; the word of an earlier end is removed. Raises
         `TrainingImpossible`."""
         try:
-            recipe = parse(order.plan.values)
+            recipe = parse(_absolute(order.plan.values))
         except RecipeError as error:  # of an earlier release
             raise TrainingImpossible("bad_recipe", str(error)) from error
         job = jobs.Job(
@@ -101,6 +101,15 @@ class JobFolder:
                 continue
             if isinstance(said, dict):
                 yield said
+
+
+def _absolute(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A teacher's folder as this process means it: the job works in a folder of its own."""
+    distillation = values.get("distillation")
+    if not distillation:
+        return values
+    teacher = str(Path(distillation["teacher"]).absolute())
+    return {**values, "distillation": {**distillation, "teacher": teacher}}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from gyre_retraining.domain.models import (
     ModelVersion,
 )
 from gyre_retraining.domain.trainings import Plan, Training, TrainingImpossible
+from gyre_retraining.use_cases.importing import ImportModels
 from gyre_retraining.use_cases.models import BrowseModels
 from gyre_retraining.use_cases.registering import Made, RegisterModels
 
@@ -34,22 +35,30 @@ class MakeModels:
     """code_version: of the code that trains. Every method may be repeated, and raises
     `RegistryUnavailable`."""
 
-    def __init__(self, browse: BrowseModels, register: RegisterModels, code_version: str) -> None:
+    def __init__(
+        self,
+        browse: BrowseModels,
+        register: RegisterModels,
+        importing: ImportModels,
+        code_version: str,
+    ) -> None:
         self._browse = browse
         self._register = register
+        self._importing = importing
         self._code_version = code_version
 
     async def base(self, tenant: str, model: str) -> Base:
-        """model: `name/version`, or a name: its champion, else its newest version. Raises
-        `TrainingImpossible` where there is none, or its files are damaged."""
+        """model: `name/version`, or a name: its champion, else its newest version, else the import
+        of the settings. Raises `TrainingImpossible` where there is none that can be used."""
         try:
+            await self._importing.ensure(tenant, model.partition("/")[0])
             version = await self._version(tenant, model)
             return Base(version.model, await self._browse.folder(tenant, version.model))
         except ModelUnknown as error:
-            detail = f"the registry has no model {model}: import it first"
+            detail = f"the registry has no model {model}: name it in GYRE_MODEL_IMPORTS"
             raise TrainingImpossible("no_base_model", detail) from error
-        except ModelDamaged as error:
-            raise TrainingImpossible("damaged_base_model", str(error)) from error
+        except (ModelDamaged, ModelRefused) as error:
+            raise TrainingImpossible("bad_base_model", str(error)) from error
 
     async def register(
         self, training: Training, dataset: DatasetFacts, result: Result

@@ -15,6 +15,7 @@ from gyre_inference.use_cases.chains.work.nesting import Branch, Map
 from gyre_inference.use_cases.chains.work.writing import Condense, Generate
 from gyre_inference.use_cases.choosing import Chooser
 from gyre_inference.use_cases.prompting import Prompting
+from gyre_inference.use_cases.rollouts.shadowing import Shadows
 
 
 def every_kind(
@@ -24,12 +25,13 @@ def every_kind(
     tools: HttpTools,
     prompting: Prompting,
     policy: Policy,
+    shadows: Shadows,
 ) -> Mapping[StepKind, Work]:
     """Over their neighbours."""
     return {
         StepKind.RETRIEVE: Retrieve(search, policy.top_k),
         StepKind.SELECT: Select(Chooser(vectors, policy)),
-        StepKind.GENERATE: Generate(model, prompting),
+        StepKind.GENERATE: Generate(model, prompting, shadows),
         StepKind.EMBED: Embed(vectors),
         StepKind.HTTP: Http(tools),
         StepKind.GUARD: Guard(),

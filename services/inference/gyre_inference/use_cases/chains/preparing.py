@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from gyre_inference.domain.chains import Chain, Step, StepKind
 from gyre_inference.domain.choice import Choice
-from gyre_inference.domain.faults import InvalidRequest, NotFound
+from gyre_inference.domain.faults import InvalidRequest
 from gyre_inference.domain.generation import parameters_in
 from gyre_inference.domain.policy import Policy
+from gyre_inference.use_cases.assigning import served
 from gyre_inference.use_cases.chains.run import Run, Writing
 from gyre_inference.use_cases.in_force import InForce
 
@@ -35,9 +36,7 @@ class Preparing:
         choice = _said_by(step)
         if step.name in run.chain.output_steps:
             choice = run.choice.over(choice)
-        model = choice.model or self._policy.model
-        if model not in self._policy.models:
-            raise NotFound(f"no model {model!r} is offered")
+        model = served(self._in_force, self._policy, run.ledger.tenant, choice.model)
         defaults = self._policy.parameters
         if "messages" in step.arguments:
             return Writing(model, choice.parameters.over(defaults), None)

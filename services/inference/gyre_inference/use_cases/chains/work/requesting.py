@@ -33,12 +33,13 @@ def request_of(
         request_id=run.ledger.answer_id
         if doing.is_output
         else f"{run.ledger.answer_id}-{doing.step_id}",
-        choices=_choices(writing.prompt, grounds),
+        choices=choices_of(writing.prompt, grounds),
         timeout=run.time_left,
     )
 
 
-def _choices(prompt: Prompt | None, grounds: Grounds | None) -> tuple[str, ...]:
+def choices_of(prompt: Prompt | None, grounds: Grounds | None) -> tuple[str, ...]:
+    """Of a prompt that quotes: one for each sentence, and the refusal."""
     grounding = prompt.content.grounding if prompt else None
     if grounds is None or grounding is None or grounding.style is not Style.QUOTE:
         return ()

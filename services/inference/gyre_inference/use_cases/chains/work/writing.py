@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from gyre_inference.domain.citations import Citation
 from gyre_inference.domain.editing import GroundedText, Verbatim
 from gyre_inference.domain.faults import InvalidRequest
-from gyre_inference.domain.generation import Ending, FinishReason, Message
+from gyre_inference.domain.generation import Ending, FinishReason, Message, ModelRequest
 from gyre_inference.domain.grounds import Grounds
 from gyre_inference.domain.passages import one_line
 from gyre_inference.domain.values import Written
@@ -27,15 +28,17 @@ from gyre_inference.use_cases.chains.work.requesting import (
     turns_in,
 )
 from gyre_inference.use_cases.prompting import Prompting
+from gyre_inference.use_cases.rollouts.shadowing import Seen, Shadows, Told, cited
 from gyre_inference.use_cases.telling import tell
 
 
 class Generate:
     """A text from a prompt or from messages; from sentences with their citations."""
 
-    def __init__(self, model: LanguageModel, prompting: Prompting) -> None:
+    def __init__(self, model: LanguageModel, prompting: Prompting, shadows: Shadows) -> None:
         self._model = model
         self._prompting = prompting
+        self._shadows = shadows
 
     async def __call__(self, doing: Doing, runner: Steps) -> AsyncGenerator[StepEvent]:
         """See `Work`."""
@@ -46,13 +49,16 @@ class Generate:
         messages = await self._messages(doing, writing, arguments)
         request = request_of(doing, writing, messages, grounds)
         editor = editor_for(writing.prompt, grounds)
-        notes = _Notes(doing)
+        notes, begin = _Notes(doing), time.monotonic()
         is_output = doing.is_output
-        async with aclosing(tell(self._model, request, notes, editor)) as told:
+        async with aclosing(tell(self._model, request, notes, editor)) as texts:
             with budget_told(doing.run):
-                async for text in told:
+                async for text in texts:
                     yield StepText(doing.step_id, text, is_output)
+        told = Told(notes.text, *cited(editor), time.monotonic() - begin)
         await _conclude(doing, notes, editor, await self._model.version(writing.model))
+        if is_output:
+            self._shadows.offer(_seen(doing, request, arguments, told))
 
     async def _messages(
         self, doing: Doing, writing: Writing, arguments: Arguments
@@ -96,6 +102,21 @@ class Condense:
                 async for text in texts:
                     yield StepText(doing.step_id, text, doing.is_output)
         doing.output = Written(one_line(notes.text) or question, finish=notes.finish)
+
+
+def _seen(doing: Doing, request: ModelRequest, arguments: Arguments, told: Told) -> Seen:
+    known, grounds = doing.run.ledger.known, doing.given.get("grounds")
+    return Seen(
+        tenant=known.caller.tenant,
+        workload=known.workload,
+        experiment=known.experiment,
+        answer_id=known.answer_id,
+        request=request,
+        prompt=doing.run.writings[doing.step.name].prompt,
+        grounds=grounds if isinstance(grounds, Grounds) else None,
+        arguments=arguments,
+        told=told,
+    )
 
 
 class _Notes:
