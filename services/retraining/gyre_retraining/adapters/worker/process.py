@@ -20,7 +20,7 @@ SURROUNDINGS = {
     "OPENBLAS_NUM_THREADS": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # seven take minutes; who asks tries again anyway
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # seven take minutes; who asks tries again anyway
 }
 
 
