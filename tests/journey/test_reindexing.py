@@ -1,0 +1,263 @@
+"""An index for another embedder over gRPC: retrieval and embedding, both whole, on one bus."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from gyre.common.v1.chunk_pb2 import Chunk
+from gyre.common.v1.document_pb2 import DocumentRevision, DocumentSource
+from gyre.ingestion.v1.events_pb2 import DocumentChunked
+from gyre.retrieval.v1 import reindex_pb2
+from gyre.retrieval.v1 import service_pb2 as wire
+from gyre.retrieval.v1.service_pb2_grpc import IndexServiceStub, RetrievalServiceStub
+from gyre_embedding.adapters.memory import MemoryEmbeddingModel
+from gyre_embedding.app import build as build_embedding
+from gyre_embedding.settings import Settings as EmbeddingSettings
+from gyre_retrieval.adapters.memory import MemoryVectorIndex
+from gyre_retrieval.adapters.tables import metadata
+from gyre_retrieval.app import build
+from gyre_retrieval.settings import Settings
+from gyre_runtime.bus import Bus
+from gyre_runtime.bus.memory import MemoryExchange, MemoryLink
+from gyre_runtime.database import Database
+from gyre_runtime.events.compose import compose
+from gyre_runtime.settings import ApiKey
+
+NEW = "memory-judged-1"
+KEYS = {
+    "key-acme": ApiKey(tenant="acme", principal="ann", roles=frozenset({"admin"})),
+    "key-reader": ApiKey(tenant="acme", principal="rob", roles=frozenset({"reader"})),
+    "key-rival": ApiKey(tenant="rival", principal="rita", roles=frozenset({"admin"})),
+}
+TEXTS = [f"passage number{number} about roaming" for number in range(12)]
+
+
+@dataclass
+class Platform:
+    """Two services on one bus, and the stubs of retrieval."""
+
+    exchange: MemoryExchange
+    model: MemoryEmbeddingModel
+    indexes: IndexServiceStub
+    retrieval: RetrievalServiceStub
+
+    async def cut(self, document_id: str, texts: list[str], revision: int = 1) -> None:
+        """As ingestion says it; returns when it can be searched."""
+        event = DocumentChunked(
+            revision=DocumentRevision(
+                document_id=document_id, revision_id="r", revision=revision, collection="default"
+            ),
+            source=DocumentSource(source_uri=document_id, language="en"),
+            part_index=0,
+            part_count=1,
+            attempt=1,
+            chunks=[
+                Chunk(chunk_id=f"{document_id}-{n}", ordinal=n, text=text, token_count=6)
+                for n, text in enumerate(texts)
+            ],
+        )
+        self.exchange.publish(compose(event, tenant="acme", entity_id=document_id, cause=None))
+        await self.exchange.settled(60.0)
+
+    async def call(self, method: str, request: Any, key: str = "key-acme") -> Any:
+        stub = self.retrieval if method == "Search" else self.indexes
+        return await getattr(stub, method)(request, timeout=30, metadata=credential(key))
+
+    async def stream(self, method: str, request: Any) -> list[Any]:
+        call = getattr(self.indexes, method)(request, timeout=30, metadata=credential("key-acme"))
+        return [reply async for reply in call]
+
+    async def started(self) -> reindex_pb2.Reindex:
+        request = wire.StartReindexRequest(embedder=NEW, reason="judged")
+        return (await self.call("StartReindex", request)).reindex
+
+    async def watched(self, reindex_id: str) -> list[reindex_pb2.Reindex]:
+        replies = await self.stream("WatchReindex", wire.WatchReindexRequest(reindex_id=reindex_id))
+        return [reply.reindex for reply in replies]
+
+
+def credential(key: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {key}"),)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+async def platform_in(folder: Path, **changed: Any) -> AsyncIterator[Platform]:
+    exchange, port = MemoryExchange(), free_port()
+    model = MemoryEmbeddingModel(others=(NEW,))
+    own = {"api_keys": KEYS, "metrics_port": 0, "grpc_tenant_rate": 0}
+    embedding_settings = EmbeddingSettings(grpc_address=f"127.0.0.1:{port}", **own)
+    embedding = build_embedding(
+        embedding_settings,
+        bus=Bus(embedding_settings, "embedding", link=MemoryLink(exchange)),
+        model=model,
+        models=model,
+    )
+    settings = Settings(
+        grpc_address="127.0.0.1:0",
+        embedding_address=f"127.0.0.1:{port}",
+        reindex_pause=0.05,
+        reindex_compare_share=1.0,
+        reconcile_pause=0.05,
+        **own,
+        **changed,
+    )
+    database = Database(f"sqlite+aiosqlite:///{folder}/retrieval.db", metadata)
+    bus = Bus(settings, "retrieval", database=database, link=MemoryLink(exchange))
+    retrieval = build(settings, index=MemoryVectorIndex(), database=database, bus=bus)
+    for service in (embedding, retrieval):
+        await service.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{retrieval.rpc.port}") as channel:
+            yield Platform(
+                exchange, model, IndexServiceStub(channel), RetrievalServiceStub(channel)
+            )
+    finally:
+        for service in (retrieval, embedding):
+            await service.stop()
+
+
+@pytest.fixture
+async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
+    async for one in platform_in(tmp_path):
+        for number, text in enumerate(TEXTS):
+            await one.cut(f"d{number}", [text])
+        yield one
+
+
+async def refused(platform: Platform, method: str, request: Any, key: str = "key-acme") -> Any:
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await platform.call(method, request, key)
+    return refusal.value.code()
+
+
+async def test_an_index_is_filled_by_a_loaded_model_switched_to_and_searched_by_it(
+    platform: Platform,
+) -> None:
+    started = await platform.started()
+    assert (started.principal, started.reason) == ("ann", "judged")
+    last = (await platform.watched(started.reindex_id))[-1]
+    assert last.state == reindex_pb2.REINDEX_STATE_READY
+    assert (last.documents_done, last.chunks_total) == (12, 12)
+    assert (last.index.embedder, last.previous.embedder) == (NEW, "memory")
+    switch = wire.SwitchIndexRequest(reindex_id=started.reindex_id)
+    for _ in range(2):
+        after = (await platform.call("SwitchIndex", switch)).reindex
+        assert after.state == reindex_pb2.REINDEX_STATE_SWITCHED
+    search = wire.SearchRequest(query=TEXTS[5], mode=wire.SEARCH_MODE_DENSE)
+    found = await platform.call("Search", search, "key-reader")
+    assert found.index_version == last.index.name
+    assert found.hits[0].chunk.text == TEXTS[5]
+    assert found.hits[0].score == pytest.approx(1.0, abs=1e-4)
+    await platform.cut("d40", ["said after the switch"])
+    search = wire.SearchRequest(query="said after the switch", mode=wire.SEARCH_MODE_DENSE)
+    hit = (await platform.call("Search", search)).hits[0]
+    assert (hit.chunk.text, hit.score) == (
+        "said after the switch",
+        pytest.approx(1.0, abs=1e-4),
+    )
+
+
+async def test_both_indexes_are_compared_by_live_searches_and_by_judgements(
+    platform: Platform,
+) -> None:
+    reindex_id = (await platform.started()).reindex_id
+    await platform.watched(reindex_id)
+    get = wire.GetReindexRequest(reindex_id=reindex_id)
+    async with asyncio.timeout(30):
+        while not (await platform.call("GetReindex", get)).reindex.HasField("live"):
+            await platform.call("Search", wire.SearchRequest(query="roaming"), "key-reader")
+            await asyncio.sleep(0.05)
+    live = (await platform.call("GetReindex", get)).reindex.live
+    assert live.depth == 10
+    assert 0.0 < live.overlap.mean <= 1.0
+    assert live.latency_other.p95_seconds >= live.latency_other.median_seconds > 0.0
+    assert not live.HasField("helpfulness_difference")
+    queries = [
+        reindex_pb2.JudgedQuery(query=text, relevant_chunk_ids=[f"d{number}-0"])
+        for number, text in enumerate(TEXTS)
+    ]
+    request = wire.CompareIndexesRequest(reindex_id=reindex_id, queries=queries)
+    told = await platform.stream("CompareIndexes", request)
+    assert (told[0].queries_done, told[-1].queries_done) == (0, 12)
+    judged = told[-1].comparison
+    assert (judged.mrr_in_use.mean, judged.mrr_other.mean) == (1.0, 1.0)
+    assert (judged.mrr_difference.low, judged.mrr_difference.high) == (0.0, 0.0)
+    assert (await platform.call("GetReindex", get)).reindex.judged == judged
+
+
+async def test_an_index_is_given_up_and_listed(platform: Platform) -> None:
+    first = (await platform.started()).reindex_id
+    abort = wire.AbortReindexRequest(reindex_id=first, reason="no better")
+    for _ in range(2):
+        after = (await platform.call("AbortReindex", abort)).reindex
+        assert (after.state, after.detail) == (reindex_pb2.REINDEX_STATE_ABORTED, "no better")
+    second = (await platform.started()).reindex_id
+    page = await platform.call("ListReindexes", wire.ListReindexesRequest(page_size=1))
+    assert [one.reindex_id for one in page.reindexes] == [second]
+    request = wire.ListReindexesRequest(page_size=1, page_token=page.next_page_token)
+    page = await platform.call("ListReindexes", request)
+    assert [one.reindex_id for one in page.reindexes] == [first]
+    assert page.next_page_token == ""
+
+
+async def test_what_cannot_be_is_refused_with_its_status(platform: Platform) -> None:
+    reindex_id = (await platform.started()).reindex_id
+    await platform.watched(reindex_id)
+    back = wire.SwitchIndexRequest(reindex_id=reindex_id, back=True)
+    compare = wire.CompareIndexesRequest(reindex_id=reindex_id)
+    expected = {
+        grpc.StatusCode.FAILED_PRECONDITION: [
+            ("StartReindex", wire.StartReindexRequest(embedder=NEW)),
+            ("StartReindex", wire.StartReindexRequest(embedder="memory")),
+            ("StartReindex", wire.StartReindexRequest(embedder="missing")),
+            ("SwitchIndex", back),
+        ],
+        grpc.StatusCode.NOT_FOUND: [
+            ("StartReindex", wire.StartReindexRequest(collection="none", embedder=NEW)),
+            ("GetReindex", wire.GetReindexRequest(reindex_id="none")),
+        ],
+        grpc.StatusCode.INVALID_ARGUMENT: [
+            ("StartReindex", wire.StartReindexRequest(collection="A", embedder=NEW)),
+            ("ListReindexes", wire.ListReindexesRequest(page_token="x")),
+            ("ListReindexes", wire.ListReindexesRequest(page_size=1000)),
+        ],
+    }
+    for code, calls in expected.items():
+        for method, request in calls:
+            assert await refused(platform, method, request) is code, request
+    with pytest.raises(grpc.aio.AioRpcError, match="INVALID_ARGUMENT"):
+        await platform.stream("CompareIndexes", compare)
+
+
+async def test_a_reader_looks_and_changes_nothing(platform: Platform) -> None:
+    reindex_id = (await platform.started()).reindex_id
+    get = wire.GetReindexRequest(reindex_id=reindex_id)
+    assert (await platform.call("GetReindex", get, "key-reader")).reindex.reindex_id == reindex_id
+    denied = grpc.StatusCode.PERMISSION_DENIED
+    start = wire.StartReindexRequest(embedder=NEW)
+    abort = wire.AbortReindexRequest(reindex_id=reindex_id)
+    assert await refused(platform, "StartReindex", start, "key-reader") is denied
+    assert await refused(platform, "AbortReindex", abort, "key-reader") is denied
+
+
+async def test_only_operators_of_the_platform_change_what_all_tenants_share(
+    tmp_path: Path,
+) -> None:
+    async for platform in platform_in(tmp_path, reindex_tenants=frozenset({"acme"})):
+        await platform.cut("d0", ["words"])
+        start = wire.StartReindexRequest(embedder=NEW)
+        code = await refused(platform, "StartReindex", start, "key-rival")
+        assert code is grpc.StatusCode.PERMISSION_DENIED
+        assert (await platform.started()).index.embedder == NEW
