@@ -25,6 +25,7 @@ ALONE = {
     "services/feedback": "gyre_feedback.app",
     "services/inference": "gyre_inference.app",
     "services/ingestion": "gyre_ingestion.app",
+    "services/retraining": "gyre_retraining.app",
     "services/retrieval": "gyre_retrieval.app",
 }
 

@@ -13,7 +13,15 @@ import yaml
 from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 
-APPS = ("ingestion", "embedding", "retrieval", "inference", "feedback", "evaluation")
+APPS = (
+    "ingestion",
+    "embedding",
+    "retrieval",
+    "inference",
+    "feedback",
+    "evaluation",
+    "retraining",
+)
 ADDED_BY_PROMETHEUS = {"job", "instance", "le"}
 METRIC = re.compile(r"\bgyre_\w+")
 GROUPING = re.compile(r"\bby \(([^)]*)\)")

@@ -23,7 +23,15 @@ from gyre_local.triton import TritonServer, TritonSettings
 
 _log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
-SERVICES = ("ingestion", "embedding", "retrieval", "inference", "feedback", "evaluation")
+SERVICES = (
+    "ingestion",
+    "embedding",
+    "retrieval",
+    "inference",
+    "feedback",
+    "evaluation",
+    "retraining",
+)
 SERVERS = ("nats", "milvus", "triton")
 # Service -> what must answer before it takes events from the bus; the others start meanwhile.
 AWAITS = {"embedding": ("triton",), "retrieval": ("milvus",)}
@@ -32,6 +40,7 @@ ASKS = {
     "retrieval": ("embedding",),
     "inference": ("retrieval", "embedding"),
     "evaluation": ("inference", "retrieval", "embedding"),
+    "retraining": ("feedback", "evaluation"),
 }
 
 
@@ -134,6 +143,11 @@ class Platform:
             "GYRE_MLFLOW_TRACKING_URI": f"sqlite:///{book}",
             "GYRE_TOKENIZER_FILE": str(tokenizer_file(self._settings)),
             "GYRE_FEATURES_FOLDER": str(folder / "features"),
+            "GYRE_JOBS_FOLDER": str(folder / "jobs"),
+            "GYRE_DATASETS_FOLDER": str(folder / "datasets"),
+            "GYRE_MODELS": str(folder / "models"),
+            "GYRE_MODELS_PYTHON": str(self._settings.models_environment / "bin" / "python"),
+            "GYRE_FEATURE_HISTORY": str(self._settings.state / "feedback" / "features"),
         }
 
     def _triton_healthy(self) -> bool:

@@ -23,6 +23,7 @@ DEFAULTS: Mapping[str, int] = {
     "inference": 50054,
     "feedback": 50055,
     "evaluation": 50056,
+    "retraining": 50057,
     "edge": 8080,
     "ingestion_metrics": 9101,
     "embedding_metrics": 9102,
@@ -30,6 +31,7 @@ DEFAULTS: Mapping[str, int] = {
     "inference_metrics": 9104,
     "feedback_metrics": 9105,
     "evaluation_metrics": 9106,
+    "retraining_metrics": 9107,
     "edge_metrics": 9109,
 }
 # Below the ports of outgoing connections: one of these would keep a server that was killed from

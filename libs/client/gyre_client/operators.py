@@ -26,7 +26,15 @@ from nats.js.errors import NotFoundError as NoMessage
 from gyre_client.errors import NotFoundError, UnavailableError
 from gyre_client.settings import ClientSettings
 
-SERVICES = ("ingestion", "embedding", "retrieval", "inference", "feedback", "evaluation")
+SERVICES = (
+    "ingestion",
+    "embedding",
+    "retrieval",
+    "inference",
+    "feedback",
+    "evaluation",
+    "retraining",
+)
 INBOX = "_INBOX_operator"  # the only one that an operator may hear in production
 TIMEOUT = 3.0
 
