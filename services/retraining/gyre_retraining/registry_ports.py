@@ -39,7 +39,7 @@ class ModelRegistry(Protocol):
     async def get(self, tenant: str, name: str, version: str = "") -> ModelVersion | None:
         """version: a number, an alias, or empty for the newest. Raises `RegistryUnavailable`."""
 
-    async def list(self, tenant: str, name: str = "") -> list[ModelVersion]:
+    async def versions(self, tenant: str, name: str = "") -> list[ModelVersion]:
         """By name, then newest first; empty name means all. Raises `RegistryUnavailable`."""
 
     async def by_content_hash(self, tenant: str, content_hash: str) -> list[ModelVersion]:

@@ -222,7 +222,7 @@ async def test_a_training_that_is_registered_twice_is_one_version(
     made = Made("acme", "reader", ModelKind.LANGUAGE, folder, training_id="t-1")
     first = await register.register(made)
     assert await register.register(made) == first
-    assert len(await registry.list("acme")) == 1
+    assert len(await registry.versions("acme")) == 1
 
 
 KILLED = """
@@ -258,7 +258,7 @@ async def test_a_kill_before_the_record_is_repaired_by_a_repetition(
     register, registry = registering(store)
     made = Made("acme", "reader", ModelKind.LANGUAGE, folder, training_id="t-1")
     version = await register.register(made)
-    assert [one.version for one in await registry.list("acme")] == [1]
+    assert [one.version for one in await registry.versions("acme")] == [1]
     assert (await store.open(version.record.stored) / "model.safetensors").read_bytes() == WEIGHTS
 
 
@@ -327,7 +327,7 @@ async def test_a_model_of_the_settings_is_imported_once_and_is_the_champion(
     (folder / "config.json").write_text('{"hidden_size": 9}')
     assert await imports.ensure("acme", "reader") == first
     assert await imports.ensure("acme", "writer") is None
-    assert len(await registry.list("acme")) == 1
+    assert len(await registry.versions("acme")) == 1
 
 
 async def test_an_import_that_was_cut_short_gets_its_alias_by_a_repetition(

@@ -115,8 +115,8 @@ async def test_versions_are_counted_by_name_and_hold_their_record(
     assert (first.version, second.version, other.version) == (1, 2, 1)
     assert (first.model, first.record) == ("reader/1", make("t-1"))
     assert await registry.get(make().tenant, "reader", "2") == second
-    assert await registry.list(make().tenant) == [other, second, first]
-    assert await registry.list(make().tenant, "reader") == [second, first]
+    assert await registry.versions(make().tenant) == [other, second, first]
+    assert await registry.versions(make().tenant, "reader") == [second, first]
 
 
 async def test_the_same_training_again_is_the_same_version(
@@ -125,7 +125,7 @@ async def test_the_same_training_again_is_the_same_version(
     first = await registry.register(make("t-1"))
     later = replace(make("t-1"), register_time=datetime(2027, 1, 1, tzinfo=UTC), metrics={})
     assert await registry.register(later) == first
-    assert await registry.list(make().tenant) == [first]
+    assert await registry.versions(make().tenant) == [first]
 
 
 async def test_an_imported_model_is_known_by_its_content(
@@ -143,7 +143,7 @@ async def test_without_a_version_the_newest_is_got(registry: ModelRegistry, make
     newest = await registry.get(make().tenant, "reader")
     assert newest is not None
     assert newest.version == 11
-    assert [one.version for one in await registry.list(make().tenant)] == list(range(11, 0, -1))
+    assert [one.version for one in await registry.versions(make().tenant)] == list(range(11, 0, -1))
 
 
 async def test_an_alias_points_to_one_version_and_is_moved_by_pointing_again(
@@ -159,7 +159,7 @@ async def test_an_alias_points_to_one_version_and_is_moved_by_pointing_again(
     assert moved == await registry.set_alias(make().tenant, "reader", "champion", 2)
     assert moved.aliases == ("candidate", "champion")
     assert await registry.get(make().tenant, "reader", "champion") == moved
-    assert [one.aliases for one in await registry.list(make().tenant)] == [moved.aliases, ()]
+    assert [one.aliases for one in await registry.versions(make().tenant)] == [moved.aliases, ()]
 
 
 async def test_what_is_not_there_is_none_and_cannot_be_pointed_to(
@@ -176,7 +176,7 @@ async def test_what_is_not_there_is_none_and_cannot_be_pointed_to(
         ("reader/1", ""),
     ):
         assert await registry.get(make().tenant, name, version) is None
-        assert version or await registry.list(make().tenant, name) == []
+        assert version or await registry.versions(make().tenant, name) == []
     for name, version in (("reader", 2), ("writer", 1), ("reader", 0)):
         with pytest.raises(ModelUnknown):
             await registry.set_alias(make().tenant, name, "champion", version)
@@ -187,7 +187,7 @@ async def test_a_tenant_sees_its_own_alone(registry: ModelRegistry, make: Make) 
     await registry.register(make())
     theirs = await registry.register(replace(make(), tenant=other))
     assert theirs.version == 1
-    assert await registry.list(other) == [theirs]
+    assert await registry.versions(other) == [theirs]
     assert await registry.get("nobody", "reader") is None
     assert await registry.by_content_hash("nobody", "c" * 64) == []
     await registry.set_alias(other, "reader", "champion", 1)
@@ -243,17 +243,17 @@ async def test_two_processes_at_once_make_one_version(
 ) -> None:
     registries = [MlflowModelRegistry(one, f"sqlite:///{book}") for one in (worker, second)]
     for one in registries:
-        await one.list(make().tenant)  # MLflow is imported
+        await one.versions(make().tenant)  # MLflow is imported
     made = await asyncio.gather(*(one.register(make()) for one in registries))
     assert made[0] == made[1]
-    assert await registries[0].list(make().tenant) == [made[0]]
+    assert await registries[0].versions(make().tenant) == [made[0]]
 
 
 async def test_a_worker_that_was_killed_says_so_and_the_repetition_is_one_version(
     worker: Worker, second: Worker, book: Path, make: Make
 ) -> None:
     registry = MlflowModelRegistry(second, f"sqlite:///{book}")
-    await registry.list(make().tenant)
+    await registry.versions(make().tenant)
     asked = asyncio.create_task(registry.register(make()))
     await asyncio.sleep(0)
     assert second._process is not None
@@ -262,7 +262,7 @@ async def test_a_worker_that_was_killed_says_so_and_the_repetition_is_one_versio
         await asked
     again = MlflowModelRegistry(worker, f"sqlite:///{book}")
     assert (await again.register(make())).version == 1
-    assert len(await again.list(make().tenant)) == 1
+    assert len(await again.versions(make().tenant)) == 1
 
 
 async def test_a_server_that_is_away_is_said_to_be_unavailable(worker: Worker) -> None:
@@ -270,7 +270,7 @@ async def test_a_server_that_is_away_is_said_to_be_unavailable(worker: Worker) -
         one.bind(("127.0.0.1", 0))
         registry = MlflowModelRegistry(worker, f"http://127.0.0.1:{one.getsockname()[1]}")
         with pytest.raises(RegistryUnavailable):
-            await registry.list("acme")
+            await registry.versions("acme")
 
 
 async def test_the_serving_process_does_not_import_mlflow() -> None:

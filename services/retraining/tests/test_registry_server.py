@@ -90,7 +90,7 @@ async def test_a_server_is_sent_the_files_and_gives_them_to_another_machine(
         first = await registry.register(record(kept, "t-1"))
         assert await registry.register(record(kept, "t-1")) == first
         second = await registry.register(record(kept, ""))
-        assert [one.version for one in await registry.list("acme")] == [2, 1]
+        assert [one.version for one in await registry.versions("acme")] == [2, 1]
         pointed = await registry.set_alias("acme", "reader", "champion", 2)
         assert await registry.get("acme", "reader", "champion") == pointed
         assert len(list((tmp_path / "bucket").rglob("model.safetensors"))) == 2

@@ -35,7 +35,7 @@ class MemoryModelRegistry:
             return None
         return self._version(known[int(number) - 1], int(number))
 
-    async def list(self, tenant: str, name: str = "") -> list[ModelVersion]:
+    async def versions(self, tenant: str, name: str = "") -> list[ModelVersion]:
         return [
             self._version(record, number)
             for (owner, called), known in sorted(self._records.items())
@@ -44,7 +44,7 @@ class MemoryModelRegistry:
         ]
 
     async def by_content_hash(self, tenant: str, content_hash: str) -> list[ModelVersion]:
-        found = await self.list(tenant)
+        found = await self.versions(tenant)
         return [one for one in found if one.record.stored.content_hash == content_hash]
 
     async def set_alias(self, tenant: str, name: str, alias: str, version: int) -> ModelVersion:

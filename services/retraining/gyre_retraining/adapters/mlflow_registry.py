@@ -28,7 +28,7 @@ class MlflowModelRegistry:
         found = await self._ask("get", tenant=tenant, name=name, version=version)
         return version_of(found) if found else None
 
-    async def list(self, tenant: str, name: str = "") -> list[ModelVersion]:
+    async def versions(self, tenant: str, name: str = "") -> list[ModelVersion]:
         if name and not NAME.fullmatch(name):
             return []
         found = await self._ask("versions", tenant=tenant, name=name)

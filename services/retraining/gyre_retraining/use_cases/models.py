@@ -19,7 +19,7 @@ class BrowseModels:
 
     async def models(self, tenant: str, name: str = "") -> list[ModelVersion]:
         """By name, then newest first. Raises `RegistryUnavailable`."""
-        return await self._registry.list(tenant, name)
+        return await self._registry.versions(tenant, name)
 
     async def model(self, tenant: str, name: str, version: str = "") -> ModelVersion:
         """version: a number, an alias, or empty for the newest.
