@@ -20,6 +20,7 @@ from gyre_client.errors import raising
 from gyre_client.evaluation import Evaluation
 from gyre_client.experiments import Experiments
 from gyre_client.feedback import FeedbackClient
+from gyre_client.gates import Gates
 from gyre_client.indexes import Indexes
 from gyre_client.models import (
     AnswerDone,
@@ -113,6 +114,11 @@ class Gyre:
     def evaluation(self) -> Evaluation:
         """Datasets, runs, comparisons and reports."""
         return Evaluation(self._channels, self._settings)
+
+    @property
+    def gates(self) -> Gates:
+        """Whether a candidate may take the champion's place."""
+        return Gates(self._channels, self._settings)
 
     @property
     def replays(self) -> Replays:

@@ -14,6 +14,7 @@ from gyre_client.cli import (
     evaluation,
     experiments,
     feedback,
+    gate,
     indexes,
     ingest,
     lineage,
@@ -54,6 +55,7 @@ app.add_typer(train.app, name="train")
 app.add_typer(models.app, name="models")
 app.command("lineage")(lineage.lineage)
 app.add_typer(replay.app, name="replay")
+app.add_typer(gate.app, name="gate")
 
 
 def main() -> None:
