@@ -12,6 +12,7 @@ from gyre_client.cli.app import app
 from gyre_retraining.adapters.catalogue import CatalogueRecipes, read_policies
 from gyre_retraining.domain import filters, lineage, sifting, triggers
 from gyre_retraining.domain.lineage import answer_facts, judgement_facts, review_facts
+from gyre_retraining.settings import Settings
 from typer.testing import CliRunner
 
 PAGE = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
@@ -58,6 +59,12 @@ def test_every_refusal_of_the_page_is_one() -> None:
     (listed,) = re.findall(r"What was refused says why: (.*?)\.\n", PAGE)
     said = re.findall(r"`([a-z_]+)`", triggers.Verdict.__doc__ or "")
     assert re.findall(r"`([a-z_]+)`", listed) == [one for one in said if one != triggers.ACCEPTED]
+
+
+def test_every_setting_of_the_page_is_one() -> None:
+    named = {one.lower() for one in re.findall(r"`GYRE_([A-Z_]+)`", PAGE)}
+    assert named
+    assert named <= Settings.model_fields.keys()
 
 
 def test_every_relation_of_the_page_is_one() -> None:
