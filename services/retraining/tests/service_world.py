@@ -1,4 +1,4 @@
-"""The whole service with a tiny job: both doors, its database, a bus in memory, twins of the rest."""
+"""The whole service with a tiny job: both doors, its database, a bus in memory, and twins."""
 
 from __future__ import annotations
 
