@@ -1,0 +1,1 @@
+"""A candidate goes to everybody by steps, or back."""

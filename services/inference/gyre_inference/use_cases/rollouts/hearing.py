@@ -1,0 +1,42 @@
+"""Judgements of others that say something about a rollout's arms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gyre_inference.domain.rollouts import PREFIX, Observation
+from gyre_inference.ports import Rollouts
+
+
+class HearJudgements:
+    """Only of answers that a rollout shaped, and only while they count: see `Rollouts.observe`."""
+
+    def __init__(self, rollouts: Rollouts) -> None:
+        self._rollouts = rollouts
+
+    async def feedback(
+        self, tenant: str, answer: Mapping[str, str], metric: str, value: float
+    ) -> None:
+        """A person's judgement; answer: `experiment`, `variant`, `answer_id`, `end_user`. A
+        person counts once for a metric and a step: whoever judges often is one voice."""
+        unit = answer["end_user"] or answer["answer_id"]
+        await self._observe(tenant, answer, {f"feedback.{metric}": value}, unit)
+
+    async def evaluated(
+        self, tenant: str, answer: Mapping[str, str], scores: Mapping[str, float]
+    ) -> None:
+        """Scores of one answer by metric."""
+        named = {f"evaluation.{metric}": score for metric, score in scores.items()}
+        await self._observe(tenant, answer, named, answer["answer_id"])
+
+    async def _observe(
+        self, tenant: str, answer: Mapping[str, str], scores: Mapping[str, float], unit: str
+    ) -> None:
+        experiment, arm = answer["experiment"], answer["variant"]
+        if experiment.startswith(PREFIX) and scores:
+            await self._rollouts.observe(
+                [
+                    Observation(tenant, experiment, arm, metric, unit, value)
+                    for metric, value in scores.items()
+                ]
+            )

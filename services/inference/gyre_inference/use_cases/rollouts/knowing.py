@@ -1,0 +1,17 @@
+"""What is known of a rollout now."""
+
+from __future__ import annotations
+
+from gyre_inference.domain.rollouts import Evidence, Rollout, RolloutState
+from gyre_inference.domain.verdicts import compared, judged
+from gyre_inference.ports import Rollouts
+
+
+async def evidence_of(rollouts: Rollouts, rollout: Rollout) -> Evidence | None:
+    """None where nothing is measured."""
+    if rollout.state is RolloutState.SHADOW:
+        return compared(rollout, await rollouts.pairs(rollout.tenant, rollout.rollout_id))
+    if rollout.state is RolloutState.CANARY:
+        sums = await rollouts.sums(rollout.tenant, rollout.rollout_id, rollout.step)
+        return judged(rollout, sums)
+    return None

@@ -1,0 +1,172 @@
+"""What people do with rollouts: start, look, promote, abort."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from uuid_utils import uuid7
+
+from gyre_inference.domain.faults import Conflict, InvalidRequest, NotFound
+from gyre_inference.domain.policy import Policy
+from gyre_inference.domain.registry import message_violations, refuse
+from gyre_inference.domain.rollouts import (
+    PREFIX,
+    Evidence,
+    Plan,
+    Rollout,
+    RolloutKind,
+    RolloutState,
+    moved,
+    rollout_violations,
+)
+from gyre_inference.ports import Rollouts
+from gyre_inference.use_cases.in_force import InForce
+from gyre_inference.use_cases.rollouts.knowing import evidence_of
+
+_OWN = ("answer", "generate")
+_LOOK = 0.5
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What shall be rolled out; see the contract's `StartRolloutRequest`."""
+
+    kind: RolloutKind
+    name: str
+    candidate: str
+    workload: str = "answer"
+    model_uri: str = ""
+    plan: Plan = field(default_factory=Plan)
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A rollout and what is known of it now."""
+
+    rollout: Rollout
+    evidence: Evidence | None
+
+
+class ManageRollouts:
+    """changed: told after every change, so that it is in force in this process at once."""
+
+    def __init__(
+        self,
+        rollouts: Rollouts,
+        in_force: InForce,
+        policy: Policy,
+        changed: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._rollouts = rollouts
+        self._in_force = in_force
+        self._policy = policy
+        self._changed = changed
+
+    async def start(self, tenant: str, wanted: Wanted, author: str) -> Rollout:
+        """On its way when it returns: the door for people, and for a gate that passed a model.
+
+        Raises `InvalidRequest`, `NotFound` for what is named and not there, `Conflict` while
+        another one runs for the name, or an experiment for the workload.
+        """
+        if wanted.workload not in _OWN:
+            await self._in_force.chain(tenant, wanted.workload)
+        found = self._prompt if wanted.kind is RolloutKind.PROMPT else self._model
+        name, champion, candidate = await found(tenant, wanted)
+        rollout = Rollout(
+            rollout_id=f"{PREFIX}{uuid7()}",
+            tenant=tenant,
+            kind=wanted.kind,
+            name=name,
+            champion=champion,
+            candidate=candidate,
+            start=datetime.now(UTC),
+            workload=wanted.workload,
+            model_uri=wanted.model_uri,
+            plan=wanted.plan,
+            author=author,
+            message=wanted.message,
+            attended=wanted.plan.attended,
+        )
+        refuse(rollout_violations(rollout))
+        started = await self._rollouts.start(rollout)
+        await self._changed()
+        return started
+
+    async def get(self, tenant: str, rollout_id: str) -> Known:
+        """Raises `NotFound`."""
+        rollout = await self._rollouts.get(tenant, rollout_id)
+        return Known(rollout, await evidence_of(self._rollouts, rollout))
+
+    async def list(self, tenant: str, running: bool, offset: int, limit: int) -> Sequence[Rollout]:
+        """Newest first."""
+        return await self._rollouts.list(tenant, running, offset, limit)
+
+    async def watch(self, tenant: str, rollout_id: str) -> AsyncGenerator[Known]:
+        """Again whenever something changed, until it is over. Raises `NotFound`."""
+        last = None
+        while True:
+            known = await self.get(tenant, rollout_id)
+            if known != last:
+                yield known
+            if known.rollout.is_over:
+                return
+            last = known
+            await asyncio.sleep(_LOOK)
+
+    async def promote(
+        self, tenant: str, rollout_id: str, author: str, reason: str, *, fully: bool
+    ) -> Rollout:
+        """A person's decision: from here on the service alone only takes back. Raises `NotFound`,
+        `Conflict` before the candidate was probed, and where something changed meanwhile."""
+        refuse(message_violations(reason))
+        before = await self._rollouts.get(tenant, rollout_id)
+        if before.state not in (RolloutState.SHADOW, RolloutState.CANARY):
+            raise Conflict(f"a rollout that is {before.state.value} cannot be promoted")
+        last = before.state is RolloutState.CANARY and before.is_last_step
+        state = RolloutState.PROMOTED if fully or last else RolloutState.CANARY
+        return await self._moved(before, state, author, reason or "decided by a person")
+
+    async def abort(self, tenant: str, rollout_id: str, author: str, reason: str) -> Rollout:
+        """The champion is in force in this process when it returns; elsewhere within a second.
+        Raises `NotFound`, `Conflict` where the champion of before is no longer kept."""
+        refuse(message_violations(reason))
+        before = await self._rollouts.get(tenant, rollout_id)
+        if before.state is RolloutState.ROLLED_BACK:
+            return before
+        promoted = before.state is RolloutState.PROMOTED
+        if promoted and not before.keeps_champion(datetime.now(UTC)):
+            raise Conflict(f"{before.champion!r} is no longer kept: roll it out anew")
+        return await self._moved(
+            before, RolloutState.ROLLED_BACK, author, reason or "aborted by a person"
+        )
+
+    async def _moved(
+        self, before: Rollout, state: RolloutState, author: str, reason: str
+    ) -> Rollout:
+        evidence = await evidence_of(self._rollouts, before)
+        now = datetime.now(UTC)
+        after = moved(before, state, reason, now, author=author, evidence=evidence)
+        changed = await self._rollouts.change(before, replace(after, attended=True))
+        await self._changed()
+        return changed
+
+    async def _model(self, tenant: str, wanted: Wanted) -> tuple[str, str, str]:
+        name = wanted.name or self._policy.model
+        if name not in self._policy.models:
+            raise NotFound(f"no model {name!r} is offered")
+        champion = await self._rollouts.champion(tenant, name) or name
+        return name, champion, wanted.candidate
+
+    async def _prompt(self, tenant: str, wanted: Wanted) -> tuple[str, str, str]:
+        if not wanted.name or not wanted.candidate:
+            raise InvalidRequest({"name": "prompt and version are needed"})
+        champion = await self._in_force.prompt(tenant, wanted.name)
+        candidate = await self._in_force.prompt(tenant, wanted.name, wanted.candidate)
+        if wanted.workload == "answer" and candidate.content.grounding is None:
+            told = f"{wanted.name!r} has no grounding: it is not for answers"
+            raise InvalidRequest({"candidate": told})
+        return wanted.name, champion.version, candidate.version
