@@ -164,7 +164,7 @@ async def _change(
     return len(rows)
 
 
-async def _ids(connection: AsyncConnection, query: sa.Select[tuple[str]]) -> list[str]:
+async def _ids(connection: AsyncConnection, query: sa.Select[Any]) -> list[str]:
     return sorted((await connection.execute(query)).scalars())
 
 

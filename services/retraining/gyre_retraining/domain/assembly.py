@@ -79,6 +79,7 @@ class AssemblySettings:
 
 def settings_from(given: Mapping[str, Any]) -> AssemblySettings:
     """From `as_json`, or from that as JSON has it, where a tuple is a list."""
-    return AssemblySettings(
-        **{name: tuple(one) if isinstance(one, list) else one for name, one in given.items()}
-    )
+    values: dict[str, Any] = {
+        name: tuple(one) if isinstance(one, list) else one for name, one in given.items()
+    }
+    return AssemblySettings(**values)

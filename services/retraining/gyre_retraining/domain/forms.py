@@ -15,6 +15,9 @@ from gyre_retraining.domain.rows import Row, in_order
 from gyre_retraining.domain.similarity import key, overlap, shingles
 from gyre_retraining.domain.sources import RecordedAnswer
 
+MORE = 8
+"""Passages looked at beyond those that are needed: some say what a right one says."""
+
 
 def rows_of(evidence: Evidence) -> list[Row]:
     """Of the form that the settings name, oldest first."""
@@ -117,7 +120,7 @@ def _pair(
     passages: Mapping[str, Opinion],
 ) -> Row:
     thought, positive = passages[chunk_id], evidence.text_of(chunk_id, answer)
-    wrong = _wrong(evidence, index, answer, positive, passages)
+    wrong = _wrong(evidence, index, answer, passages)
     content = {
         "query": answer.question,
         "positive": positive,
@@ -152,17 +155,20 @@ def _wrong(
     evidence: Evidence,
     index: LexicalIndex,
     answer: RecordedAnswer,
-    positive: str,
     passages: Mapping[str, Opinion],
 ) -> list[str]:
+    """None says nearly what a passage says that people do not call bad: the same text may stand in
+    several documents."""
     settings = evidence.settings
     judged = sorted(passages.items(), key=lambda one: (one[1].goodness, one[0]))
     bad = [name for name, thought in judged if thought.goodness <= settings.bad]
-    near = index.nearest(answer.question, settings.negatives + len(passages) + 4)
-    right, found = shingles(positive), list[str]()
+    right = [shingles(evidence.text_of(name, answer)) for name in passages if name not in bad]
+    near = index.nearest(answer.question, settings.negatives + len(passages) + MORE)
+    found: list[str] = []
     for name in (*bad, *(one for one in near if one not in passages)):
         text = evidence.text_of(name, answer)
-        if text and overlap(right, shingles(text)) < settings.near:
+        said = shingles(text)
+        if text and all(overlap(one, said) < settings.near for one in right):
             found.append(name)
     return found[: settings.negatives]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -17,23 +18,26 @@ class LexicalIndex:
     """BM25 over texts by id."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
-        self._postings: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        self._lengths: dict[str, int] = {}
-        for name in sorted(texts):
-            said = words(texts[name])
-            self._lengths[name] = len(said)
-            for word, count in Counter(said).items():
-                self._postings[word].append((name, count))
-        self._mean = sum(self._lengths.values()) / max(1, len(self._lengths)) or 1.0
+        said = {name: words(texts[name]) for name in sorted(texts)}
+        mean = sum(map(len, said.values())) / max(1, len(said)) or 1.0
+        counts: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        for name, text in said.items():
+            for word, count in Counter(text).items():
+                counts[word].append((name, count))
+        damping = {name: K1 * (1 - B + B * len(text) / mean) for name, text in said.items()}
+        self._weights: dict[str, list[tuple[str, float]]] = {}
+        for word, holders in counts.items():
+            rarity = math.log1p((len(said) - len(holders) + 0.5) / (len(holders) + 0.5))
+            self._weights[word] = [
+                (name, rarity * count * (K1 + 1) / (count + damping[name]))
+                for name, count in holders
+            ]
 
     def nearest(self, question: str, limit: int) -> list[str]:
         """Ids, best first; only those that share a word."""
         scores: dict[str, float] = defaultdict(float)
         for word in sorted(set(words(question))):
-            postings = self._postings.get(word, ())
-            rarity = math.log1p((len(self._lengths) - len(postings) + 0.5) / (len(postings) + 0.5))
-            for name, count in postings:
-                damped = count + K1 * (1 - B + B * self._lengths[name] / self._mean)
-                scores[name] += rarity * count * (K1 + 1) / damped
-        best = sorted(scores, key=lambda name: (-round(scores[name], DECIMALS), name))
-        return best[:limit]
+            for name, weight in self._weights.get(word, ()):
+                scores[name] += weight
+        ranked = ((-round(score, DECIMALS), name) for name, score in scores.items())
+        return [name for _, name in heapq.nsmallest(limit, ranked)]

@@ -123,4 +123,4 @@ def _agreed(sides: Sequence[bool]) -> bool | None:
 
 def _tail(count: int, against: int) -> float:
     """Probability that a coin is against `against` times or more of `count`."""
-    return sum(comb(count, hits) for hits in range(against, count + 1)) / 2**count
+    return sum(comb(count, hits) for hits in range(against, count + 1)) / float(2**count)

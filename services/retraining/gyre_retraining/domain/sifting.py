@@ -43,8 +43,7 @@ def sift(
     counts: list[FilterCount] = []
     judgements = _counting(snapshot, counts)
     reviews = [one for one in snapshot.reviews if not one.erased and not one.declined]
-    erased = [snapshot.answers, snapshot.judgements, snapshot.reviews, snapshot.chunks]
-    counts.append(FilterCount("erased", sum(one.erased for some in erased for one in some)))
+    counts.append(FilterCount("erased", _erased(snapshot)))
     answers = _consenting(snapshot, settings, counts)
     known = [one for one in judgements if one.answer_id in answers]
     looked_at = [one for one in reviews if one.answer_id in answers]
@@ -55,6 +54,13 @@ def sift(
     clean, kept = _unpoisoned(given, said, answers, settings, counts)
     chunks = {one.chunk_id: one for one in snapshot.chunks if not one.erased}
     return Evidence(settings, answers, chunks, clean, kept), counts
+
+
+def _erased(snapshot: Snapshot) -> int:
+    answers, judgements = snapshot.answers, snapshot.judgements
+    said = sum(one.erased for one in answers) + sum(one.erased for one in judgements)
+    reviews, chunks = snapshot.reviews, snapshot.chunks
+    return said + sum(one.erased for one in reviews) + sum(one.erased for one in chunks)
 
 
 def _counting(snapshot: Snapshot, counts: list[FilterCount]) -> list[Judgement]:

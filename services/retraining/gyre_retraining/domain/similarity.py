@@ -37,6 +37,7 @@ def grams(text: str, size: int) -> Bag:
     return frozenset(" ".join(said[at : at + size]) for at in range(len(said) - size + 1))
 
 
+@lru_cache(maxsize=16_384)
 def shingles(text: str, size: int = 3) -> Bag:
     """Runs of `size` words; of a shorter text its words."""
     return grams(text, size) or bag(text)
