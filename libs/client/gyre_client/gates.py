@@ -53,7 +53,7 @@ class GateCheck:
     @classmethod
     def read(cls, message: gate_pb2.GateCheck) -> Self:
         numbers = {
-            name: float(getattr(message, name)) if message.HasField(name) else None  # type: ignore[arg-type]
+            name: float(getattr(message, name)) if message.HasField(name) else None
             for name in ("champion", "candidate", "low", "high")
         }
         return cls(

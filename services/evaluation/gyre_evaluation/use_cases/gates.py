@@ -12,7 +12,7 @@ from gyre_evaluation.domain.datasets import DatasetVersion, refuse_bad_name
 from gyre_evaluation.domain.errors import DatasetNotReady, GateNotPassed, RequestInvalid
 from gyre_evaluation.domain.gates.checks import GateVerdict
 from gyre_evaluation.domain.gates.gate import Approval, Declared, Gate, GateState
-from gyre_evaluation.domain.gates.policy import Policy
+from gyre_evaluation.domain.gates.policy import Fixed, Policy, Safety
 from gyre_evaluation.domain.gates.report import gate_report_of
 from gyre_evaluation.ports import Datasets, Gates, ReportPages, Runs
 
@@ -49,7 +49,8 @@ class KeepGates:
         refuse_bad_name(policy.workload)
         if unknown := sorted(set(metrics_of(policy)) - set(self._known())):
             raise RequestInvalid({"metrics": f"unknown: {', '.join(unknown)}"})
-        for part in (policy.fixed, *policy.safety):
+        parts: list[Fixed | Safety] = [policy.fixed, *policy.safety]
+        for part in parts:
             version = await self._datasets.get(declared.tenant, part.dataset, part.version)
             _refuse_unready(version, part.split)
         return (declared, True) if dry_run else await self._gates.declare(declared)
