@@ -1,0 +1,1 @@
+"""Recipes of kind `embedding`: passages that people judged good come nearer to their questions."""
