@@ -75,8 +75,8 @@ async def _postgres() -> str:
         pytest.skip("GYRE_TEST_POSTGRES_URL names no PostgreSQL (postgresql+asyncpg://...)")
     engine = create_async_engine(url)
     async with engine.begin() as connection:
-        await connection.run_sync(metadata.drop_all)
-        await connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
+        await connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+        await connection.execute(sa.text("CREATE SCHEMA public"))
     await engine.dispose()
     return url
 
