@@ -16,7 +16,7 @@ def dataset_to(dataset: Described) -> training_pb2.TrainingDataset:
         rows=dict(facts.rows),
         filters=[training_pb2.FilterCount(filter=name, rows=rows) for name, rows in facts.filters],
         slices=dict(facts.slices),
-        as_of=facts.as_of and time_to(facts.as_of),
+        as_of=time_to(facts.as_of) if facts.as_of else None,
         uri=str(dataset.folder),
         create_time=time_to(dataset.create_time),
     )

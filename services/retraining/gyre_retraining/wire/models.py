@@ -51,7 +51,7 @@ def _node(node: Node) -> service_pb2.LineageNode:
         kind=node.thing.kind.value,
         id=node.thing.id,
         label=node.label,
-        time=node.time and _time(node.time),
+        time=_time(node.time) if node.time else None,
     )
 
 

@@ -35,8 +35,8 @@ def training_to(training: Training) -> training_pb2.Training:
         attempts=training.attempts,
         peak_memory_bytes=training.peak_memory_bytes,
         request_time=time_to(training.request_time),
-        start_time=training.start_time and time_to(training.start_time),
-        end_time=training.end_time and time_to(training.end_time),
+        start_time=time_to(training.start_time) if training.start_time else None,
+        end_time=time_to(training.end_time) if training.end_time else None,
         tracking_run_id=training.tracking_run_id,
     )
 
