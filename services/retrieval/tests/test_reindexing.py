@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 import uuid
@@ -16,7 +17,7 @@ from gyre.retrieval.v1.events_pb2 import IndexAborted, IndexBuilt, IndexSwitched
 from gyre_local.milvus import MilvusServer, MilvusSettings
 from gyre_retrieval.adapters.memory import MemoryVectorIndex
 from gyre_retrieval.adapters.milvus import MilvusVectorIndex
-from gyre_retrieval.adapters.tables import fills, indexes
+from gyre_retrieval.adapters.tables import fills, indexes, metadata
 from gyre_retrieval.domain.document import Verdict
 from gyre_retrieval.domain.errors import CollectionUnknown, PartRefused, QueryInvalid
 from gyre_retrieval.domain.helpfulness import Opinion
@@ -37,6 +38,7 @@ from gyre_retrieval.domain.reindex import (
 from gyre_retrieval.ports import EmbedderUnavailable, Leaving, VectorIndex
 from reindex_world import NEW, NEW_DIMENSION, ReindexWorld, sqlite_in, world_on
 from retrieval_builders import DIMENSION, EMBEDDER, index, key, part
+from sqlalchemy.ext.asyncio import create_async_engine
 
 CROWD = [f"common words of number{number}" for number in range(30)]
 
@@ -65,11 +67,24 @@ async def world(kept: VectorIndex, tmp_path: Path) -> AsyncIterator[ReindexWorld
         yield found
 
 
-@pytest.fixture
-async def light(tmp_path: Path) -> AsyncIterator[ReindexWorld]:
+@pytest.fixture(params=["sqlite", "postgres"])
+async def light(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ReindexWorld]:
     """Where nothing depends on the vector database."""
-    async with world_on(sqlite_in(tmp_path), MemoryVectorIndex()) as found:
+    url = sqlite_in(tmp_path) if request.param == "sqlite" else await empty_postgres()
+    async with world_on(url, MemoryVectorIndex()) as found:
         yield found
+
+
+async def empty_postgres() -> str:
+    url = os.environ.get("GYRE_TEST_POSTGRES_URL")
+    if url is None:
+        pytest.skip("GYRE_TEST_POSTGRES_URL names no PostgreSQL (postgresql+asyncpg://...)")
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.drop_all)
+        await connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
+    await engine.dispose()
+    return url
 
 
 async def said(world: ReindexWorld) -> list[IndexBuilt | IndexSwitched | IndexAborted]:
@@ -164,19 +179,34 @@ async def test_what_comes_after_the_switch_is_found_after_the_switch_back(
 async def test_searches_never_fail_nor_miss_anything_while_indexes_are_switched(
     world: ReindexWorld,
 ) -> None:
+    await switched_under_way(world)
+
+
+async def test_they_do_not_with_either_database(light: ReindexWorld) -> None:
+    await switched_under_way(light)
+
+
+async def switched_under_way(world: ReindexWorld) -> None:
+    """Searches and arrivals go on all the time, while the index is switched, back, and again."""
     await crowd(world)
-    stop, seen, counts = asyncio.Event(), set(), []
+    stop, seen, missing = asyncio.Event(), set(), []
+    arrived: list[int] = []
 
     async def searching(mode: Mode) -> None:
         while not stop.is_set():
+            least = len(CROWD) + len(arrived)
             answer = await world.search("common words", mode)
             seen.add(answer.index_version)
-            counts.append(len(answer.hits))
+            missing.append(max(least - len(answer.hits), 0))
             await asyncio.sleep(0)
 
     async def arriving() -> None:
-        for number in range(30, 60):
+        for number in range(30, 100):
             await world.hear(f"d{number}", [f"common words of number{number}"])
+            arrived.append(number)
+            await asyncio.sleep(0.02)
+            if stop.is_set():
+                return
 
     searches = [asyncio.create_task(searching(mode)) for mode in (Mode.DENSE, Mode.HYBRID)]
     running = asyncio.create_task(world.reindexer.run())
@@ -187,16 +217,15 @@ async def test_searches_never_fail_nor_miss_anything_while_indexes_are_switched(
             await asyncio.sleep(0.05)
         for back in (False, True, False):
             await world.manage.switch(reindex_id, back=back)
-            done = len(counts)
-            while len(counts) < done + 10:  # noqa: ASYNC110
+            done = len(missing)
+            while len(missing) < done + 10:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        await arrivals
     stop.set()
-    await asyncio.gather(*searches)
+    await asyncio.gather(*searches, arrivals)
     running.cancel()
     assert len(seen) == 2
-    assert min(counts) >= 30
-    assert len(await world.texts("common words")) == 60
+    assert max(missing) == 0
+    assert len(await world.texts("common words")) == len(CROWD) + len(arrived)
     assert world.errors == []
 
 
