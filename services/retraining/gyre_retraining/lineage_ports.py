@@ -18,12 +18,18 @@ class LineageStore(Protocol):
         What is older than a thing's erasure does not bring it back."""
 
     async def next(
-        self, tenant: str, things: Sequence[Thing], direction: Direction, limit: int
+        self,
+        tenant: str,
+        things: Sequence[Thing],
+        direction: Direction,
+        limit: int,
+        after: Edge | None = None,
     ) -> list[Edge]:
-        """At most `limit` edges that lead from any of these, in an order that stays the same."""
+        """At most `limit` edges that lead from any of these, by their later, then their earlier
+        thing. after: the last one of the page before."""
 
     async def nodes(self, tenant: str, things: Sequence[Thing]) -> dict[Thing, Node]:
-        """Those that are known: named by an edge or written. Things alone have no label."""
+        """Those that were written as nodes; a thing may also stand in edges alone."""
 
     async def forget(self, tenant: str, thing: Thing, moment: datetime) -> None:
         """Takes it out with all of its edges; may be repeated. For erasure: facts from before

@@ -38,7 +38,7 @@ from gyre_retraining.domain.models import (
 )
 from gyre_retraining.domain.sources import Judgement, Level, Passage, RecordedAnswer
 from gyre_retraining.lineage_ports import LineageStore
-from gyre_retraining.use_cases.lineage import RecordLineage, TraceLineage
+from gyre_retraining.use_cases.lineage import PAGE, RecordLineage, TraceLineage
 from gyre_runtime.database import Database
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -94,7 +94,7 @@ async def check_both_ways(store: LineageStore, pairs: list[tuple[int, int]]) -> 
         assert {y for y in things if x in forward[y]} == back[x]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(Edges)
 def test_forward_from_x_holds_y_exactly_where_back_from_y_holds_x(
     pairs: list[tuple[int, int]],
@@ -137,6 +137,25 @@ async def test_a_thing_with_very_many_neighbours_is_cut_too(store: LineageStore)
     await store.write("acme", Facts((), edges))
     found = await TraceLineage(store).trace("acme", "user", "u", Direction.FORWARD, 7)
     assert (len(found.nodes), found.truncated) == (7, True)
+
+
+async def test_a_thing_with_more_neighbours_than_a_page_is_walked_whole(
+    store: LineageStore,
+) -> None:
+    count = 2 * PAGE + 3
+    edges = tuple(Edge(Thing(Kind.ANSWER, f"a-{n}"), thing(1), "") for n in range(count))
+    for start in range(0, count, 1000):
+        await store.write("acme", Facts((), edges[start : start + 1000]))
+    found = await TraceLineage(store).trace("acme", thing(1).kind, "t-1", Direction.FORWARD, 9000)
+    assert (len(found.nodes), len(found.edges), found.truncated) == (count + 1, count, False)
+    assert len(set(names(found))) == count + 1
+
+
+async def test_many_edges_between_few_things_are_all_told(store: LineageStore) -> None:
+    dense = tuple(edge(a, b) for a in range(30) for b in range(30) if a != b)
+    await store.write("acme", Facts((), dense))
+    found = await TraceLineage(store).trace("acme", thing(0).kind, "t-0", limit=30)
+    assert (len(found.nodes), len(found.edges), found.truncated) == (30, 870, False)
 
 
 async def test_a_walk_round_a_circle_ends(store: LineageStore) -> None:

@@ -19,6 +19,7 @@ from gyre_retraining.domain.lineage import Direction, Edge, Facts, Kind, Node, T
 
 AT_ONCE, PIECE = 500, 5000
 FILE = "lineage.parquet"
+ORDER = (edges.c.later_kind, edges.c.later_id, edges.c.earlier_kind, edges.c.earlier_id)
 ERASED = frozenset({Kind.USER, Kind.DOCUMENT, Kind.ANSWER})
 
 
@@ -34,14 +35,19 @@ class DatabaseLineageStore:
             await write_facts(transaction.connection, tenant, facts)
 
     async def next(
-        self, tenant: str, things: Sequence[Thing], direction: Direction, limit: int
+        self,
+        tenant: str,
+        things: Sequence[Thing],
+        direction: Direction,
+        limit: int,
+        after: Edge | None = None,
     ) -> list[Edge]:
         side = "later" if direction is Direction.BACK else "earlier"
         query = sa.select(edges).where(edges.c.tenant == tenant, _any(edges, things, f"{side}_"))
-        columns = edges.c
-        query = query.order_by(
-            columns.later_kind, columns.later_id, columns.earlier_kind, columns.earlier_id
-        )
+        if after is not None:
+            row = _edge_row(tenant, after)
+            query = query.where(sa.tuple_(*ORDER) > tuple(row[one.name] for one in ORDER))
+        query = query.order_by(*ORDER)
         async with self._database.reading() as connection:
             rows = (await connection.execute(query.limit(limit))).all()
         return [_edge(row) for row in rows]
@@ -76,8 +82,6 @@ class ParquetDatasetSources:
 async def write_facts(connection: AsyncConnection, tenant: str, facts: Facts) -> None:
     """For a transaction that has more to write. A repeat changes nothing."""
     facts = facts.without(await _gone(connection, tenant, facts))
-    for some in _pieces([_node_row(tenant, Node(one)) for one in sorted(facts.things)]):
-        await connection.execute(insert_ignore(connection, nodes), some)
     for node in facts.nodes:
         await _describe(connection, tenant, node)
     for some in _pieces([_edge_row(tenant, one) for one in facts.edges]):
@@ -85,12 +89,11 @@ async def write_facts(connection: AsyncConnection, tenant: str, facts: Facts) ->
 
 
 async def _describe(connection: AsyncConnection, tenant: str, node: Node) -> None:
-    """Adds what is new about a thing that is there."""
+    """Adds what is new about a thing."""
     row = _node_row(tenant, node)
-    told = {name: row[name] for name in ("label", "time") if row[name]}
-    if told:
-        mine = sa.and_(nodes.c.tenant == tenant, _any(nodes, [node.thing]))
-        await connection.execute(sa.update(nodes).where(mine).values(told))
+    told = [name for name in ("label", "time") if row[name]]
+    write = upsert(connection, nodes, told) if told else insert_ignore(connection, nodes)
+    await connection.execute(write, row)
 
 
 async def _gone(connection: AsyncConnection, tenant: str, facts: Facts) -> set[Thing]:

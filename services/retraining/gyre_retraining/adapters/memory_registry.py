@@ -80,8 +80,6 @@ class MemoryLineageStore:
         facts = facts.without({one for one in facts.things if self._gone(tenant, one, facts.time)})
         for edge in facts.edges:
             self._edges.setdefault((tenant, edge.later, edge.earlier), edge.relation)
-            for thing in (edge.later, edge.earlier):
-                self._nodes.setdefault((tenant, thing), Node(thing))
         for node in facts.nodes:
             known = self._nodes.get((tenant, node.thing), node)
             self._nodes[tenant, node.thing] = replace(
@@ -89,7 +87,12 @@ class MemoryLineageStore:
             )
 
     async def next(
-        self, tenant: str, things: Sequence[Thing], direction: Direction, limit: int
+        self,
+        tenant: str,
+        things: Sequence[Thing],
+        direction: Direction,
+        limit: int,
+        after: Edge | None = None,
     ) -> list[Edge]:
         found = [
             Edge(later, earlier, relation)
@@ -97,7 +100,8 @@ class MemoryLineageStore:
             if owner == tenant
             and (later if direction is Direction.BACK else earlier) in set(things)
         ]
-        return sorted(found, key=lambda one: (one.later, one.earlier))[:limit]
+        rest = [one for one in found if after is None or _place(one) > _place(after)]
+        return sorted(rest, key=_place)[:limit]
 
     async def nodes(self, tenant: str, things: Sequence[Thing]) -> dict[Thing, Node]:
         return {one: self._nodes[tenant, one] for one in things if (tenant, one) in self._nodes}
@@ -111,3 +115,7 @@ class MemoryLineageStore:
     def _gone(self, tenant: str, thing: Thing, time: datetime | None) -> bool:
         moment = self._forgotten.get((tenant, thing))
         return moment is not None and time is not None and time <= moment
+
+
+def _place(edge: Edge) -> tuple[Thing, Thing]:
+    return edge.later, edge.earlier

@@ -25,7 +25,8 @@ from gyre_retraining.lineage_ports import DatasetSources, LineageStore
 
 DEFAULT_LIMIT, LIMIT = 1000, 10_000
 AT_ONCE = 200
-EDGES_A_NODE = 10
+PAGE = 2000
+EDGES_A_NODE = 40
 
 
 class RecordLineage:
@@ -97,11 +98,19 @@ class TraceLineage:
         """limit: things, the one that was asked for included; 0 means 1000.
         Raises `LineageInvalid` and `ThingUnknown`."""
         start = thing_of(kind, id)
-        if not await self._store.nodes(tenant, [start]):
+        if not await self._knows(tenant, start):
             raise ThingUnknown(f"{start.kind} {start.id}")
         walk = Walk(self._store, tenant, direction, min(limit or DEFAULT_LIMIT, LIMIT))
         await walk.go(start)
         return await walk.trace()
+
+    async def _knows(self, tenant: str, thing: Thing) -> bool:
+        if await self._store.nodes(tenant, [thing]):
+            return True
+        for direction in Direction:
+            if await self._store.next(tenant, [thing], direction, 1):
+                return True
+        return False
 
 
 class Walk:
@@ -125,11 +134,20 @@ class Walk:
 
     async def _step(self, things: list[Thing]) -> list[Thing]:
         """Things that were not reached before."""
-        left = self._limit * EDGES_A_NODE - len(self._edges)
-        found = await self._store.next(self._tenant, things, self._direction, left + 1)
-        self._truncated |= len(found) > left
+        reached: list[Thing] = []
+        last: Edge | None = None
+        while not self._truncated:
+            page = await self._store.next(self._tenant, things, self._direction, PAGE, last)
+            reached += self._take(page)
+            if len(page) < PAGE:
+                break
+            last = page[-1]
+            self._truncated |= len(self._edges) > self._limit * EDGES_A_NODE
+        return reached
+
+    def _take(self, edges: list[Edge]) -> list[Thing]:
         reached = []
-        for edge in found[:left]:
+        for edge in edges:
             thing = edge.earlier if self._direction is Direction.BACK else edge.later
             if thing not in self._places:
                 if len(self._places) == self._limit:
