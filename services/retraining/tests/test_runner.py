@@ -221,8 +221,10 @@ def test_a_tracked_job_is_one_run_with_parameters_curve_and_files(
     job = replace(make_job(tiny_model, changes={"training.max_steps": "3"}), tracking_uri=uri)
     write_job(job)
     assert run(job.folder) == ENDED
-    job.result.unlink()  # killed before its result was written: the run is found again
+    before = weights(job.output)
+    job.result.unlink()  # as if killed before its result was written
     assert run(job.folder) == ENDED
+    assert all(before[name].equal(after) for name, after in weights(job.output).items())
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("training/tiny")
     assert experiment is not None
@@ -264,7 +266,9 @@ def test_two_processes_train_one_model_together(make_job: MakeJob, tiny_model: P
     assert (job.output / "model.safetensors").exists()
 
 
-def test_several_processes_stop_together_and_go_on(make_job: MakeJob, tiny_model: Path) -> None:
+def test_several_processes_told_to_stop_keep_the_same_step(
+    make_job: MakeJob, tiny_model: Path
+) -> None:
     changes = {"training.max_steps": "3000", "accelerate.processes": "2"}
     job = make_job(tiny_model, changes=changes)
     with started(job) as process:

@@ -14,7 +14,7 @@ from gyre_retraining.recipes.job import Job, Result, dataset_id
 from gyre_retraining.recipes.schema import recipe_hash, to_yaml
 
 TAG = "gyre.training_id"
-_EVERY_SECONDS = 2.0
+_EVERY_SECONDS, _AWAY_SECONDS = 2.0, 120.0
 
 
 class Tracker:
@@ -36,13 +36,10 @@ class MlflowTracker(Tracker):
     """A server that cannot be reached is told on standard error, and the training goes on."""
 
     def __init__(self, job: Job) -> None:
-        from mlflow import MlflowClient
-
         self._waiting: list[Any] = []
         self._sent = time.monotonic()
-        self._complained = False
-        _make_folder(job.tracking_uri)
-        self._client = MlflowClient(tracking_uri=job.tracking_uri)
+        self._pause = _EVERY_SECONDS
+        self._client: Any = None
         self._safely(lambda: self._begin(job))
 
     def tell(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -51,7 +48,7 @@ class MlflowTracker(Tracker):
 
         now = int(time.time() * 1000)
         self._waiting += [Metric(name, value, now, step) for name, value in metrics.items()]
-        if time.monotonic() - self._sent > _EVERY_SECONDS:
+        if time.monotonic() - self._sent > self._pause:
             self._safely(self._send)
 
     def ended(self, result: Result, files: tuple[Path, ...]) -> None:
@@ -62,10 +59,13 @@ class MlflowTracker(Tracker):
 
     def failed(self, reason: str) -> None:
         """Marks it failed, with the reason as a tag."""
-        self._safely(lambda: self._client.set_tag(self.run_id, "gyre.reason", reason))
-        self._safely(lambda: self._close("FAILED", ()))
+        self._safely(lambda: self._close("FAILED", (), reason))
 
     def _begin(self, job: Job) -> None:
+        from mlflow import MlflowClient
+
+        _make_folder(job.tracking_uri)
+        self._client = MlflowClient(tracking_uri=job.tracking_uri)
         experiment = _experiment(self._client, f"training/{job.recipe.name}", job.tracking_uri)
         wanted = f"tags.`{TAG}` = '{job.training_id}'"
         known = self._client.search_runs([experiment], wanted, max_results=1)
@@ -86,7 +86,11 @@ class MlflowTracker(Tracker):
             batch, self._waiting = self._waiting[:1000], self._waiting[1000:]
             self._client.log_batch(self.run_id, metrics=batch)
 
-    def _close(self, status: str, files: tuple[Path, ...]) -> None:
+    def _close(self, status: str, files: tuple[Path, ...], reason: str = "") -> None:
+        if not self.run_id:
+            return
+        if reason:
+            self._client.set_tag(self.run_id, "gyre.reason", reason)
         while self._waiting:
             self._send()
         for file in files:
@@ -98,9 +102,8 @@ class MlflowTracker(Tracker):
             note()
         except Exception as error:  # a book that cannot be written is no reason to lose a model
             self._waiting.clear()
-            if not self._complained:
-                print(f"tracking: {error}", file=sys.stderr)
-            self._complained = True
+            self._pause = _AWAY_SECONDS
+            print(f"tracking: {error}", file=sys.stderr)
 
 
 def parameters(job: Job) -> dict[str, str]:

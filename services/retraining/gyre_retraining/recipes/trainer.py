@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -60,11 +61,16 @@ def run(trainer: Any, sitting: Sitting, *, evaluate: bool) -> tuple[int, dict[st
     Raises `Stopped` once it was asked to stop and its checkpoint is kept.
     """
     trainer.add_callback(JobCallback(sitting))
-    trainer.train(resume_from_checkpoint=sitting.resume_from)
+    with suppress(_AllStepsDone):
+        trainer.train(resume_from_checkpoint=sitting.resume_from)
     if sitting.should_stop:
         raise Stopped
     found = trainer.evaluate() if evaluate else {}
     return trainer.state.global_step, measured(found)
+
+
+class _AllStepsDone(Exception):
+    """The checkpoint is that of the last step: transformers would take one more."""
 
 
 class JobCallback(TrainerCallback):
@@ -72,6 +78,11 @@ class JobCallback(TrainerCallback):
 
     def __init__(self, sitting: Sitting) -> None:
         self._sitting = sitting
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The checkpoint is loaded by now."""
+        if state.global_step >= state.max_steps:
+            raise _AllStepsDone
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Losses of steps, and metrics of evaluations."""
