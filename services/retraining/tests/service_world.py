@@ -27,6 +27,7 @@ from gyre_retraining.adapters.memory_registry import MemoryModelRegistry
 from gyre_retraining.adapters.tables import MIGRATIONS, metadata
 from gyre_retraining.app import build
 from gyre_retraining.domain.scales import Scale
+from gyre_retraining.ports import Jobs
 from gyre_retraining.registry_ports import ModelRegistry
 from gyre_retraining.settings import Settings
 from gyre_runtime.bus import Bus, subject_of
@@ -190,15 +191,16 @@ async def running(
     pause: float = 0.0,
     registry: ModelRegistry | None = None,
     policy: dict[str, Any] | None = None,
+    jobs: Jobs | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """pause: seconds of a job's step. policy: what is changed in it."""
+    """pause: seconds of a job's step. policy: what is changed in it. jobs: None are tiny ones."""
     write_files(folder, policy or {})
     chosen, exchange = settings_of(folder, **settings), MemoryExchange()
     database = Database(str(chosen.database_url), metadata, migrations=MIGRATIONS)
     bus = Bus(chosen, "retraining", database=database, link=MemoryLink(exchange))
     scales = {name: {"thumb": Scale()} for name in ("acme", "rival")}
-    jobs = LocalJobs(
+    tiny = LocalJobs(
         chosen.jobs_folder,
         chosen.models_python,
         command=(str(HERE / "tiny_job.py"),),
@@ -209,7 +211,7 @@ async def running(
         chosen,
         database=database,
         bus=bus,
-        jobs=jobs,
+        jobs=jobs or tiny,
         registry=registry or MemoryModelRegistry(),
         sets=MemoryEvaluationSets(),
         scales=MemoryMetricScales(scales),
