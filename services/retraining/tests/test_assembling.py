@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pyarrow.parquet as pq
 import pytest
@@ -32,6 +33,9 @@ from gyre_retraining.domain.sources import Snapshot, State, StateChange
 from gyre_retraining.domain.trainings import DatasetUnknown, Plan, TrainingImpossible
 from gyre_retraining.use_cases import assembling
 from gyre_retraining.use_cases.assembling import AssembleDatasets, AssemblyRules, settings_of
+from hypothesis import given
+from hypothesis import settings as given_these
+from hypothesis import strategies as st
 
 MOMENT = datetime.fromtimestamp(AS_OF, UTC)
 FREE = {"account_cap": 1000}
@@ -297,6 +301,31 @@ async def test_an_unfinished_dataset_is_none_and_is_swept(world: World) -> None:
     os.utime(old, (0, new.stat().st_mtime - ABANDONED - 1))
     await world.datasets.assemble("acme", plan("thumbs"), MOMENT)
     assert (old.exists(), new.exists()) == (False, True)
+
+
+async def test_the_same_dataset_may_be_kept_by_several_at_once(tmp_path: Path) -> None:
+    made = assemble(busy(), settings("texts"), {})
+    stores = [FolderDatasetStore(tmp_path) for _ in range(8)]
+    kept = await asyncio.gather(*(store.keep(made) for store in stores))
+    assert len({one.dataset_id for one in kept}) == 1
+    assert [path.name for path in kept[0].folder.parent.iterdir()] == [kept[0].dataset_id]
+
+
+@given_these(max_examples=30, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(FORMS), st.integers(0, 3))
+def test_the_order_of_sources_does_not_matter(chance: Random, form: str, seed: int) -> None:
+    wanted = settings(form, account_cap=3, slice_cap=0.6, maximum_rows=15, seed=seed)
+    given_sources = busy(24)
+    parts = {
+        name: list(getattr(given_sources, name))
+        for name in ("answers", "judgements", "reviews", "chunks")
+    }
+    for part in parts.values():
+        chance.shuffle(part)
+    mixed = replace(given_sources, **{name: tuple(part) for name, part in parts.items()})
+    one, other = assemble(given_sources, wanted, {}), assemble(mixed, wanted, {})
+    assert one.splits == other.splits
+    assert one.filters == other.filters
 
 
 async def test_decontamination_waits_for_the_evaluation_sets(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
@@ -105,9 +106,14 @@ def _publish(unfinished: Path, folder: Path) -> None:
         _sync(path)
     _sync(unfinished)
     if not (folder / MANIFEST).is_file():
-        unfinished.rename(folder)
-        _sync(folder.parent)
-        return
+        try:
+            unfinished.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # else another was faster
+                raise
+        else:
+            _sync(folder.parent)
+            return
     for path in unfinished.iterdir():
         if not (folder / path.name).exists():  # its rows were erased; their sources were not
             path.rename(folder / path.name)
