@@ -5,6 +5,7 @@ The users are simulated: they judge by the name of the model that answered, afte
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,10 +17,15 @@ import pytest
 from gyre.feedback.v1.events_pb2 import FeedbackRecorded
 from gyre.inference.v1 import events_pb2
 from gyre_client import AnswerDone, AnswerStarted, ChatMessage, ClientSettings, Gyre, Parameters
+from gyre_inference.adapters.memory_rollouts import MemoryModelServer
 from gyre_inference.adapters.tables import MIGRATIONS, metadata
+from gyre_inference.adapters.triton import triton_at
+from gyre_inference.adapters.triton_control import TritonModelServer
 from gyre_inference.app import build
+from gyre_inference.domain.faults import Conflict, Unavailable
+from gyre_inference.ports import ModelServer
 from gyre_inference.settings import Settings
-from gyre_runtime.bus import Bus
+from gyre_runtime.bus import Bus, subject_of
 from gyre_runtime.bus.memory import MemoryExchange, MemoryLink
 from gyre_runtime.database import Database
 from gyre_runtime.events.compose import compose
@@ -30,15 +36,17 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = Path(__file__).parents[3] / ".venv-models"
 CHAMPION, BETTER, WORSE = "gyre-tiny", "llm-better", "llm-worse"
-LIKED = {CHAMPION: 6, BETTER: 9, WORSE: 1}  # of ten
+SPARE = "llm-spare"
+LIKED = {CHAMPION: 5, BETTER: 9, WORSE: 1}  # of ten
 PLAN = {
     "steps": [0.3, 0.6],
-    "minimum": 20,
-    "margin": 0.3,
+    "minimum": 10,
+    "margin": 0.4,
     "shadow_share": 1.0,
     "shadow_pairs": 10,
 }
 PATIENCE = 180.0
+KEY = "secret-key"
 PROGRAM = (str(ENVIRONMENT / "bin" / "python"), "-m", "gyre_models")
 PLACE = (*PROGRAM, "materialise", "--engine", "torch", "--set", "slots=4")
 
@@ -86,7 +94,7 @@ class Stage:
                 now = await self.gyre.rollouts.get(rollout["rollout_id"])
                 if now["state"] in ("PROMOTED", "ROLLED_BACK"):
                     return now
-                await asyncio.gather(*(self.ask() for _ in range(2)))
+                await asyncio.gather(*(self.ask() for _ in range(4)))
 
     async def gone(self, name: str) -> None:
         """As soon as the model server has let go of it."""
@@ -98,9 +106,8 @@ class Stage:
 
     def said(self, event: str) -> list[Any]:
         kind = getattr(events_pb2, event)
-        named = "_" + "".join(f"_{c.lower()}" if c.isupper() else c for c in event).lstrip("_")
-        subject = f".{named.lstrip('_')}."
-        found = [one for one in self.exchange.messages if subject in one.subject]
+        subject = subject_of(kind, "demo")
+        found = [one for one in self.exchange.messages if one.subject == subject]
         return [kind.FromString(one.data) for one in found]
 
 
@@ -112,12 +119,14 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     from gyre_local.triton import TritonServer, TritonSettings
 
     state = tmp_path_factory.mktemp("rollout")
-    settings = TritonSettings(ENVIRONMENT, state / "server", admin_key="secret-key")
+    settings = TritonSettings(ENVIRONMENT, state / "server", admin_key=KEY)
     server = TritonServer(settings)
-    for name in ("first", "better", "worse"):
-        subprocess.run([*PROGRAM, "tiny", state / "store" / name], check=True, timeout=300)
+    subprocess.run([*PROGRAM, "tiny", state / "store" / "first"], check=True, timeout=300)
+    for name in ("better", "worse"):
+        shutil.copytree(state / "store" / "first", state / "store" / name)
     where = ["--model-dir", state / "store" / "first", "--repository", server.repository]
-    subprocess.run([*PLACE, *where, "--name", CHAMPION], check=True, timeout=300)
+    for name in (CHAMPION, SPARE):
+        subprocess.run([*PLACE, *where, "--name", name], check=True, timeout=300)
     with server:
         control = server.control()
         control.load(CHAMPION)
@@ -132,7 +141,7 @@ async def service(triton: TritonServer, folder: Path) -> AsyncIterator[Stage]:
         metrics_port=0,
         stop_timeout=1,
         triton_address=triton.address,
-        triton_admin_key="secret-key",
+        triton_admin_key=KEY,
         language_model=CHAMPION,
         models=triton.repository.parents[1] / "store",
         triton_repository=triton.repository,
@@ -158,6 +167,41 @@ async def service(triton: TritonServer, folder: Path) -> AsyncIterator[Stage]:
             yield Stage(gyre, exchange, triton)
     finally:
         await started.stop()
+
+
+@pytest.fixture(params=["memory", "triton"])
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[ModelServer]:
+    if request.param == "memory":
+        yield MemoryModelServer({CHAMPION, SPARE}, {CHAMPION: "READY"})
+        return
+    started: TritonServer = request.getfixturevalue("triton")
+    async with triton_at(started.address) as connection:
+        yield TritonModelServer(connection, admin_key=KEY)
+
+
+async def test_a_model_server_loads_and_lets_go_and_again(server: ModelServer) -> None:
+    states = await server.states()
+    assert (states[CHAMPION], states[SPARE]) == ("READY", "")
+    for _ in range(2):
+        await server.load(SPARE)
+    assert (await server.states())[SPARE] == "READY"
+    for _ in range(2):
+        await server.unload(SPARE)
+    async with asyncio.timeout(PATIENCE):
+        while (await server.states())[SPARE] != "UNAVAILABLE":  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.1)
+
+
+async def test_a_model_server_refuses_what_it_does_not_have(server: ModelServer) -> None:
+    with pytest.raises(Conflict):
+        await server.load("llm-nowhere")
+
+
+async def test_without_its_key_or_without_triton_nothing_is_loaded(triton: TritonServer) -> None:
+    for address in (triton.address, "127.0.0.1:1"):
+        async with triton_at(address) as connection:
+            with pytest.raises(Unavailable):
+                await TritonModelServer(connection).load(SPARE)
 
 
 async def test_one_candidate_goes_to_everybody_and_another_one_is_taken_back(
