@@ -26,7 +26,7 @@ from gyre_retrieval.use_cases.sweeping import Sweeper
 from gyre_runtime.database import Database
 from retrieval_builders import EMBEDDER, key, part, vector_of
 
-NEW = "bag-of-words-2"
+NEW, THIRD = "bag-of-words-2", "bag-of-words-3"
 NEW_DIMENSION = 48
 PACE = Pace(share=1.0, pause=0.05, lease=0.4, reconcile=0.05)
 
@@ -40,7 +40,8 @@ def new_vector_of(text: str) -> list[float]:
 
 
 def embedders() -> MemoryEmbedder:
-    return MemoryEmbedder(EMBEDDER, lambda text: vector_of(text).tolist(), {NEW: new_vector_of})
+    others = {NEW: new_vector_of, THIRD: lambda text: new_vector_of(text)[::-1]}
+    return MemoryEmbedder(EMBEDDER, lambda text: vector_of(text).tolist(), others)
 
 
 class ReindexWorld:

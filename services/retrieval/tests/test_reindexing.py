@@ -36,7 +36,7 @@ from gyre_retrieval.domain.reindex import (
     Wanted,
 )
 from gyre_retrieval.ports import EmbedderUnavailable, Leaving, VectorIndex
-from reindex_world import NEW, NEW_DIMENSION, ReindexWorld, sqlite_in, world_on
+from reindex_world import NEW, NEW_DIMENSION, THIRD, ReindexWorld, sqlite_in, world_on
 from retrieval_builders import DIMENSION, EMBEDDER, index, key, part
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -417,6 +417,49 @@ async def test_passages_that_the_old_index_lost_are_told_and_hold_up_the_filling
     assert "lost passages of d3" in shown.reindex.detail
     await light.hear("d3", ["processed again"], revision=2)
     assert (await light.filled(reindex_id)).reindex.state is ReindexState.READY
+
+
+async def test_a_third_model_is_indexed_while_the_first_ones_index_is_still_kept(
+    world: ReindexWorld,
+) -> None:
+    await crowd(world)
+    second = (await world.start()).reindex
+    await world.filled(second.reindex_id)
+    await world.manage.switch(second.reindex_id, back=False)
+    third = (await world.manage.start("acme", "ann", "default", THIRD, "")).reindex
+    assert third.previous == second.index
+    await world.filled(third.reindex_id)
+    await world.manage.switch(third.reindex_id, back=False)
+    await world.hear("d50", ["words from after both switches"])
+    await world.filled(third.reindex_id)
+    kept = {index().name, second.index.name, third.index.name}
+    assert await world.kept.names() == kept
+    for name in kept:
+        assert ("d50", 1) in await rows_in(world, name)
+    with pytest.raises(ReindexRefused, match="another index is in use"):
+        await world.manage.switch(second.reindex_id, back=True)
+    await world.manage.switch(third.reindex_id, back=True)
+    await world.manage.switch(second.reindex_id, back=True)
+    assert (await world.search("words")).index_version == index().name
+    after = await world.manage.switch(third.reindex_id, back=False)
+    assert after.reindex.previous == index()
+    assert (await world.search("words")).index_version == third.index.name
+    await world.manage.switch(third.reindex_id, back=True)
+    assert len(await world.texts("words")) == 31
+
+
+async def test_a_switch_back_does_not_wait_for_the_next_index(light: ReindexWorld) -> None:
+    await crowd(light)
+    second = (await light.start()).reindex
+    await light.filled(second.reindex_id)
+    await light.manage.switch(second.reindex_id, back=False)
+    third = (await light.manage.start("acme", "ann", "default", THIRD, "")).reindex
+    await light.reindexer.round()
+    await light.manage.switch(second.reindex_id, back=True)
+    assert (await light.search("words")).index_version == index().name
+    await light.filled(third.reindex_id)
+    await light.manage.switch(third.reindex_id, back=False)
+    assert len(await light.texts("words")) == 30
 
 
 async def test_an_empty_collection_can_be_switched(world: ReindexWorld) -> None:

@@ -178,7 +178,9 @@ class DatabaseReindexes:
             connection = transaction.connection
             reindex = await _read(connection, reindex_id, lock=True)
             _refuse_switch(reindex, back)
-            await _swap(connection, leaves=reindex.in_use, comes=reindex.follower)
+            leaves = reindex.index if back else await _in_use(connection, reindex.collection)
+            assert leaves is not None  # a collection that has an index has one in use
+            await _swap(connection, leaves=leaves, comes=reindex.follower)
             now = time.time()
             values: dict[str, Any] = {
                 "state": str(ReindexState.READY if back else ReindexState.SWITCHED),
@@ -186,6 +188,8 @@ class DatabaseReindexes:
                 "keep_until": None if back else now + keep,
                 "detail": "",
             }
+            if not back:
+                values |= _previous(leaves)
             await _change(transaction, reindex, **values)
             await connection.execute(
                 sa.delete(holds).where(holds.c.collection == reindex.collection)
@@ -394,7 +398,8 @@ async def _leave(connection: AsyncConnection, follower: Index, row: Any) -> None
 
 async def _retire(connection: AsyncConnection, index: Index) -> None:
     """The reconciler drops what the catalogue does not know."""
-    await connection.execute(sa.delete(indexes).where(indexes.c.name == index.name))
+    unused = sa.and_(indexes.c.name == index.name, sa.not_(indexes.c.in_use))
+    await connection.execute(sa.delete(indexes).where(unused))
     await connection.execute(sa.delete(fills).where(fills.c.index_name == index.name))
 
 
@@ -478,11 +483,17 @@ def _row(reindex: Reindex) -> dict[str, Any]:
         "index_name": index.name,
         "embedder": index.embedder,
         "dimension": index.dimension,
-        "previous_name": previous.name,
-        "previous_embedder": previous.embedder,
-        "previous_dimension": previous.dimension,
+        **_previous(previous),
         "state": str(reindex.state),
         "start_time": reindex.start_time,
+    }
+
+
+def _previous(index: Index) -> dict[str, Any]:
+    return {
+        "previous_name": index.name,
+        "previous_embedder": index.embedder,
+        "previous_dimension": index.dimension,
     }
 
 

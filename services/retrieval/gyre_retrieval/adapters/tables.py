@@ -115,13 +115,6 @@ reindexes = sa.Table(
     sa.Column("owner", sa.String(64), nullable=False, server_default=""),
     sa.Column("lease_until", sa.Double, nullable=False, server_default="0"),
     sa.Column("judged", sa.JSON),
-    sa.Index(
-        "reindexes_one_filled",
-        "collection",
-        unique=True,
-        sqlite_where=sa.text("state IN ('filling', 'ready')"),
-        postgresql_where=sa.text("state IN ('filling', 'ready')"),
-    ),
 )
 
 fills = sa.Table(

@@ -40,7 +40,8 @@ class NotCaughtUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reindex:
-    """Times in seconds since 1970, None before. previous: the index in use when it began.
+    """Times in seconds since 1970, None before. previous: the index in use when it began, or when
+    it was switched to last.
 
     detail: what holds it up now. tenant: of who started it; the index is of all tenants.
     """

@@ -82,7 +82,7 @@ class CompareLive:
         while True:
             query, answer = await self._waiting.get()
             reindex = self._ready.get(query.conditions.collection)
-            if reindex is None or answer.index_version != reindex.previous.name:
+            if reindex is None or answer.index_version == reindex.index.name:
                 continue
             try:
                 await self.compare(reindex, query, answer)
@@ -126,7 +126,10 @@ class CompareJudged:
         reindex = await self._reindexes.get(reindex_id)
         if reindex.state not in (ReindexState.READY, ReindexState.SWITCHED):
             raise ReindexRefused(f"there are no two filled indexes: it is {reindex.state}")
-        indexes = reindex.in_use, reindex.follower
+        in_use = await self._reindexes.in_use(reindex.collection)
+        if in_use is None or in_use == reindex.follower:
+            raise ReindexRefused("another index is in use now")
+        indexes = in_use, reindex.follower
         conditions = Conditions(tenant, reindex.collection)
         measured = []
         for done, judged in enumerate(queries):

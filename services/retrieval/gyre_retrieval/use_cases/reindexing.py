@@ -293,7 +293,9 @@ class Reindexer:
         if course.after is not None:
             course.after = None
             return True
-        await self._index.point(reindex.in_use)
+        in_use = await self._reindexes.in_use(reindex.collection)
+        if in_use is not None:
+            await self._index.point(in_use)
         await self._reindexes.build(reindex.reindex_id)
         course.quiet = count
         return False

@@ -137,7 +137,7 @@ class Reindex(_message.Message):
 
     @_builtins.property
     def previous(self) -> Global___IndexVersion:
-        """The index in use when it began."""
+        """The index in use when it began, or when it was last switched to."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:

@@ -67,13 +67,3 @@ def _reindexes() -> None:
         sa.Column("judged", sa.JSON()),
         if_not_exists=True,
     )
-    filled = sa.text("state IN ('filling', 'ready')")
-    op.create_index(
-        "reindexes_one_filled",
-        "reindexes",
-        ["collection"],
-        unique=True,
-        sqlite_where=filled,
-        postgresql_where=filled,
-        if_not_exists=True,
-    )
