@@ -68,8 +68,10 @@ class Reconciler:
         """One round. Raises a `Fault` where server or database are away.
 
         States are read before what is wanted: a candidate that a driver loads meanwhile is wanted
-        by then, so it is never unloaded by mistake.
+        by then, so it is never unloaded by mistake. Before the first rollout nobody is asked.
         """
+        if not (await self._rollouts.served(datetime.now(UTC), self._drain)).known:
+            return Reconciled()
         states = await self._server.states()
         served = await self._rollouts.served(datetime.now(UTC), self._drain)
         missing = [name for name in sorted(served.ready) if states.get(name, "") in _GONE]
