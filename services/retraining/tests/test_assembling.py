@@ -15,7 +15,7 @@ from random import Random
 
 import pyarrow.parquet as pq
 import pytest
-from dataset_world import AS_OF, busy, fact, question, settings, snapshot
+from dataset_world import AS_OF, answer, busy, fact, question, settings, snapshot, thumb
 from gyre_retraining.adapters.datasets import ABANDONED, UNFINISHED, FolderDatasetStore
 from gyre_retraining.adapters.memory_datasets import (
     MemoryEvaluationSets,
@@ -62,8 +62,8 @@ class World:
         )
 
     async def hear(self, given: Snapshot) -> None:
-        for answer in given.answers:
-            await self.sources.put_answer("acme", answer)
+        for one in given.answers:
+            await self.sources.put_answer("acme", one)
         for judgement in given.judgements:
             await self.sources.put_judgement("acme", judgement)
         await self.sources.put_chunks("acme", given.chunks)
@@ -357,8 +357,8 @@ async def test_features_are_those_of_the_judgements_moment(tmp_path: Path) -> No
         known = FeatureAsked("model", "reader/v1", "helpful", moment)
         one.features.rows.append(("acme", known, {"score": moment, "accounts": 3.0}))
     made = await one.datasets.make("acme", settings("thumbs", **FREE), MOMENT)
-    times = {thumb.answer_id: thumb.time for thumb in given.judgements if thumb.metric == "helpful"}
-    questions = {answer.question: answer.answer_id for answer in given.answers}
+    times = {said.answer_id: said.time for said in given.judgements if said.metric == "helpful"}
+    questions = {said.question: said.answer_id for said in given.answers}
     seen = set()
     for split in ("train", "validation"):
         for row in pq.read_table(made.folder / f"{split}.parquet").to_pylist():
@@ -369,6 +369,20 @@ async def test_features_are_those_of_the_judgements_moment(tmp_path: Path) -> No
             seen.add(expected)
     assert seen == {None, 1500.0, 2500.0}
     assert made.manifest["features"] == ["model_accounts", "model_score"]
+
+
+async def test_a_judgement_that_claims_to_be_of_the_future_sees_nothing_of_it(
+    tmp_path: Path,
+) -> None:
+    one = World(tmp_path, features=True)
+    await one.sources.put_answer("acme", answer(0))
+    await one.sources.put_judgement("acme", thumb(0, True, time=AS_OF + 500))
+    for moment in (AS_OF - 5, AS_OF + 5):
+        known = FeatureAsked("model", "reader/v1", "helpful", moment)
+        one.features.rows.append(("acme", known, {"score": moment}))
+    made = await one.datasets.make("acme", settings("thumbs"), MOMENT)
+    (row,) = pq.read_table(made.folder / "train.parquet").to_pylist()
+    assert row["model_score"] == AS_OF - 5
 
 
 async def test_a_moment_that_has_not_settled_is_waited_for(

@@ -128,8 +128,9 @@ class AssembleDatasets:
         if self._features is None:
             return made
         rows = [row for split in made.splits.values() for row in split if row.metric]
+        # When something was judged is the caller's word; nothing of later than `as_of` is known.
         asked = [
-            (row, FeatureAsked(kind, row.subjects[kind], row.metric, row.time))
+            (row, FeatureAsked(kind, row.subjects[kind], row.metric, min(row.time, made.as_of)))
             for row in rows
             for kind in sorted(row.subjects)
         ]
