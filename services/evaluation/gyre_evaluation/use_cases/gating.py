@@ -44,7 +44,7 @@ from gyre_evaluation.domain.runs import Kind, Run, RunState, Target
 from gyre_evaluation.ports import Datasets, Gates, RecordedAnswers, Runs, Statistics
 from gyre_evaluation.use_cases.runs import StartRuns
 
-BUSY, IDLE = 0.5, 5.0
+BUSY, IDLE = 0.25, 5.0
 CANNOT_GO_ON = (DatasetNotReady, DatasetUnknown, NotPossible, RequestInvalid)
 REFUSAL = "refusal"
 

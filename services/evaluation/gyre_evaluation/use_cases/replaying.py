@@ -25,7 +25,7 @@ from gyre_evaluation.ports import Datasets, RecordedAnswers, Replays, Runs
 from gyre_evaluation.use_cases.comparing import CompareRuns
 from gyre_evaluation.use_cases.runs import StartRuns
 
-BUSY, IDLE = 0.5, 5.0
+BUSY, IDLE = 0.25, 5.0
 CANNOT_GO_ON = (DatasetNotReady, NotPossible, RequestInvalid)
 
 
