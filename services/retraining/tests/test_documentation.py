@@ -76,9 +76,9 @@ def test_every_relation_of_the_page_is_one() -> None:
         for one in re.findall(r"`([a-z_]+)`", line)
     }
     facts = [
-        answer_facts("a", NOW, models=["m/1"], user="u", shown=[("c", "d")], cited=["e"]),
+        answer_facts("a", NOW, models=["m/1"], user="u", shown=[("c", "d")]),
         judgement_facts("j", NOW, metric="m", answer_id="a", user="u", chunk="c"),
-        review_facts("r", NOW, answer_id="a", reviewer="u"),
+        review_facts("r", NOW, answer_id="a"),
     ]
     heard = {edge.relation for one in facts for edge in one.edges} - {"part_of"}
     source = Path(lineage.__file__).read_text()

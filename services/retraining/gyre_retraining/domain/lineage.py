@@ -109,14 +109,12 @@ def answer_facts(
     models: Iterable[str] = (),
     user: str = "",
     shown: Iterable[tuple[str, str]] = (),
-    cited: Iterable[str] = (),
 ) -> Facts:
     """models: `name/version`s that made it or found its passages. user: reference of the end user.
-    shown: (chunk, document) of each passage. cited: documents of its citations."""
+    shown: (chunk, document) of each passage."""
     answer = Thing(Kind.ANSWER, answer_id)
     passages = [(Thing(Kind.CHUNK, a), Thing(Kind.DOCUMENT, b)) for a, b in shown if a and b]
     edges = [Edge(answer, Thing(Kind.MODEL, one), "generated_by") for one in models if one]
-    edges += [Edge(answer, Thing(Kind.DOCUMENT, one), "cited") for one in cited if one]
     edges += [Edge(answer, document, "retrieved") for _, document in passages]
     edges += [Edge(answer, chunk, "retrieved") for chunk, _ in passages]
     edges += [Edge(chunk, document, "part_of") for chunk, document in passages]
@@ -144,12 +142,10 @@ def judgement_facts(
     return _facts([Node(judgement, metric, time)], edges)
 
 
-def review_facts(review_id: str, time: datetime, *, answer_id: str, reviewer: str = "") -> Facts:
+def review_facts(review_id: str, time: datetime, *, answer_id: str) -> Facts:
     """A completed review."""
     review = Thing(Kind.REVIEW, review_id)
     edges = [Edge(review, Thing(Kind.ANSWER, answer_id), "judged")]
-    if reviewer:
-        edges.append(Edge(review, Thing(Kind.USER, reviewer), "given_by"))
     return _facts([Node(review, "review", time)], edges)
 
 
