@@ -10,7 +10,7 @@ from gyre.inference.v1 import rollout_pb2, service_pb2
 from gyre.inference.v1.service_pb2_grpc import RolloutServiceStub
 
 from gyre_client.channels import CallOptions, Channels
-from gyre_client.errors import InvalidError, raising
+from gyre_client.errors import InvalidError, TimedOutError, raising
 from gyre_client.settings import ClientSettings
 
 if TYPE_CHECKING:  # the asynchronous stub is a type alone
@@ -21,7 +21,8 @@ Rollout = Mapping[str, Any]
 Plan = Mapping[str, Any]
 """Fields by the names of `gyre.inference.v1.RolloutPlan`; what is absent the service sets."""
 _ENUMS = ("ROLLOUT_STATE_", "ROLLOUT_KIND_", "ROLLOUT_VERDICT_")
-_LONGEST = 24 * 3600.0
+_ENDS = ("PROMOTED", "ROLLED_BACK")
+_WATCHED = 1800.0
 
 
 class Rollouts:
@@ -76,13 +77,22 @@ class Rollouts:
                 return
             request.page_token = reply.next_page_token
 
-    async def watch(self, rollout_id: str, *, timeout: float = _LONGEST) -> AsyncIterator[Rollout]:
-        """Again whenever something changed, until it is over. timeout: seconds."""
+    async def watch(self, rollout_id: str) -> AsyncIterator[Rollout]:
+        """Now, and after each change, until it is over, however long that takes."""
+        ended = False
+        while not ended:
+            try:
+                async for one in self._watched(rollout_id):
+                    yield one
+                    ended = one["state"] in _ENDS
+            except TimedOutError:  # a stream has a longest time, a rollout a longer one
+                continue
+
+    async def _watched(self, rollout_id: str) -> AsyncIterator[Rollout]:
         request = service_pb2.WatchRolloutRequest(rollout_id=rollout_id)
+        metadata = self._call["metadata"]
         with raising(self._address):
-            call = self._stub.WatchRollout(
-                request, metadata=self._call["metadata"], timeout=timeout
-            )
+            call = self._stub.WatchRollout(request, metadata=metadata, timeout=_WATCHED)
             try:
                 async for reply in call:
                     yield _read(reply.rollout)

@@ -300,7 +300,8 @@ class Rollouts(Protocol):
     async def change(self, before: Rollout, after: Rollout) -> Rollout:
         """The transition, what it puts in force (weights, champion, label) and its events: all of
         it, durably, or nothing. Raises `Conflict` where somebody else changed the rollout, or what
-        it is to replace, meanwhile: so nothing is promoted twice."""
+        it is to replace, meanwhile: so nothing is promoted twice. What was observed is forgotten
+        at the end; the transitions have what it came to."""
         ...
 
     async def get(self, tenant: str, rollout_id: str) -> Rollout:
@@ -346,7 +347,7 @@ class Rollouts(Protocol):
         ...
 
     async def pair(self, tenant: str, rollout_id: str, pair: Pair) -> None:
-        """Durable when it returns; may be repeated."""
+        """Durable when it returns, where it still counts; may be repeated."""
         ...
 
     async def pairs(self, tenant: str, rollout_id: str) -> Pairs:

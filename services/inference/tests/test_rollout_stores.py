@@ -266,6 +266,10 @@ async def test_times_before_the_canary_and_pairs_are_kept_once(store: Store) -> 
     await store.rollouts.pair("acme", "rollout-1", Pair("a2", 0, {}))
     assert await store.rollouts.pairs("acme", "rollout-1") == Pairs(1, 1, 0)
     assert await store.rollouts.pairs("globex", "rollout-1") == Pairs()
+    await go(store.rollouts, known, S.ROLLED_BACK)
+    await store.rollouts.pair("acme", "rollout-1", Pair("a3", 0, {}))
+    assert await store.rollouts.pairs("acme", "rollout-1") == Pairs()
+    assert not await store.rollouts.seconds("acme", "rollout-1")
 
 
 async def test_models_are_served_from_their_loading_to_their_draining(store: Store) -> None:
@@ -400,8 +404,6 @@ async def rename(store: Store, other: str) -> None:
     if isinstance(store.rollouts, MemoryRollouts):
         known = store.rollouts.known.pop(("acme", "rollout-1"))
         store.rollouts.known["acme", other] = known
-        store.rollouts.compared.clear()
-        store.rollouts.observed.clear()
         experiments = store.rollouts.experiments.known
         experiments["acme", other] = experiments.pop(("acme", "rollout-1"))
         return
@@ -410,8 +412,6 @@ async def rename(store: Store, other: str) -> None:
         for table, column in (
             ("rollouts", "rollout_id"),
             ("experiments", "experiment_id"),
-            ("rollout_pairs", "rollout_id"),
-            ("rollout_observations", "rollout_id"),
         ):
             statement = f"UPDATE {table} SET {column} = :other WHERE {column} = 'rollout-1'"
             await transaction.connection.execute(sa.text(statement), {"other": other})

@@ -18,6 +18,7 @@ from gyre_inference.domain.rollouts import (
     CANDIDATE,
     CHAMPION,
     Plan,
+    Rollout,
     RolloutKind,
     RolloutState,
     Verdict,
@@ -277,6 +278,24 @@ async def test_a_person_takes_back_what_was_promoted_while_the_old_one_is_kept(
     await rolling.until(two, S.PROMOTED)
     with pytest.raises(Conflict, match="no longer kept"):
         await rolling.manage.abort("acme", two, "ada", "")
+
+
+async def test_an_abort_is_the_last_word_while_the_rollout_goes_on(rolling: RolloutWorld) -> None:
+    one = await rolling.start()
+    known = rolling.world.rollouts.get
+    looks = 0
+
+    async def get(tenant: str, rollout_id: str) -> Rollout:
+        nonlocal looks
+        looks += 1
+        found = await known(tenant, rollout_id)
+        if looks == 1:
+            await rolling.deed()
+        return found
+
+    rolling.world.rollouts.get = get  # type: ignore[method-assign]
+    ended = await rolling.manage.abort("acme", one, "ada", "no")
+    assert [change.to_state for change in ended.changes] == [S.LOADING, S.ROLLED_BACK]
 
 
 async def test_a_model_that_cannot_be_loaded_is_given_up(rolling: RolloutWorld) -> None:

@@ -56,6 +56,8 @@ class MemoryRollouts:
         await self._put_in_force(before, after)
         self._keep(after)
         self.experiments.replace(after.tenant, after.sticks(), after.is_over)
+        if after.is_over:
+            self._forget(after)
         self.said.append("RolloutChanged")
         if after.state is RolloutState.PROMOTED:
             self.said.append("ModelPromoted")
@@ -136,7 +138,9 @@ class MemoryRollouts:
 
     async def pair(self, tenant: str, rollout_id: str, pair: Pair) -> None:
         """See `Rollouts`."""
-        self.compared.setdefault((tenant, rollout_id), {}).setdefault(pair.answer_id, pair)
+        known = self.known.get((tenant, rollout_id))
+        if known is not None and known[0].state is RolloutState.SHADOW:
+            self.compared.setdefault((tenant, rollout_id), {}).setdefault(pair.answer_id, pair)
 
     async def pairs(self, tenant: str, rollout_id: str) -> Pairs:
         """See `Rollouts`."""
@@ -147,6 +151,11 @@ class MemoryRollouts:
         """See `Rollouts`."""
         ones = [one for one, _ in self.known.values()]
         return served_models(ones, [release for release, _ in self.champions.values()], now, drain)
+
+    def _forget(self, rollout: Rollout) -> None:
+        place = rollout.tenant, rollout.rollout_id
+        self.compared.pop(place, None)
+        self.observed = {key: one for key, one in self.observed.items() if key[:2] != place}
 
     def _keep(self, rollout: Rollout) -> None:
         self.experiments.registry.newest += 1

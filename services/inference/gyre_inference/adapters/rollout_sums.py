@@ -87,3 +87,10 @@ async def pairs_of(connection: AsyncConnection, tenant: str, rollout_id: str) ->
     rows = (await connection.execute(query)).all()
     found = {int(outcome): int(count) for outcome, count in rows}
     return Pairs(found.get(1, 0), found.get(0, 0), found.get(-1, 0))
+
+
+async def forget(connection: AsyncConnection, tenant: str, rollout_id: str) -> None:
+    """Everything that was observed: what it came to stands in the transitions."""
+    for table in (rollout_observations, rollout_pairs):
+        here = table.c.tenant == tenant, table.c.rollout_id == rollout_id
+        await connection.execute(sa.delete(table).where(*here))

@@ -22,6 +22,7 @@ from gyre_inference.adapters.revision import next_revision
 from gyre_inference.adapters.rollout_sums import (
     add_observations,
     add_pair,
+    forget,
     pairs_of,
     seconds_of,
     sums_of,
@@ -84,6 +85,8 @@ class DatabaseRollouts:
                 raise Conflict(f"the rollout {before.rollout_id} changed meanwhile: look again")
             await _share(connection, after, revision)
             await _put_in_force(transaction, before, after, revision)
+            if after.is_over:
+                await forget(connection, after.tenant, after.rollout_id)
             _say(transaction, before, after)
             return after
 
@@ -170,7 +173,9 @@ class DatabaseRollouts:
     async def pair(self, tenant: str, rollout_id: str, pair: Pair) -> None:
         """See `Rollouts`."""
         async with self._storage.transaction() as transaction:
-            await add_pair(transaction.connection, tenant, rollout_id, pair)
+            known = await _find(transaction.connection, tenant, rollout_id)
+            if known is not None and known.state is RolloutState.SHADOW:
+                await add_pair(transaction.connection, tenant, rollout_id, pair)
 
     async def pairs(self, tenant: str, rollout_id: str) -> Pairs:
         """See `Rollouts`."""

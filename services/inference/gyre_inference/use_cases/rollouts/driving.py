@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from uuid_utils import uuid7
@@ -32,9 +32,8 @@ from gyre_inference.domain.rollouts import (
     base_of,
     moved,
 )
-from gyre_inference.domain.verdicts import slow_after
 from gyre_inference.ports import LEASE, LanguageModel, ModelServer, ModelShelf, Rollouts
-from gyre_inference.use_cases.rollouts.knowing import evidence_of
+from gyre_inference.use_cases.rollouts.knowing import evidence_of, timed
 
 _PASSING = (Unavailable, Overloaded, DeadlinePassed)
 _PROBE = "Say in one short sentence that you are ready."
@@ -198,13 +197,9 @@ class Driver:
 
     async def _go_on(self, rollout: Rollout, evidence: Evidence) -> None:
         reason = f"not worse: {evidence.told}"
-        if rollout.state is _S.SHADOW:
-            known = await self._rollouts.seconds(rollout.tenant, rollout.rollout_id)
-            rollout_timed = replace(rollout, slow_after=slow_after(known))
-            await self._move(rollout_timed, _S.CANARY, reason, evidence)
-        else:
-            state = _S.PROMOTED if rollout.is_last_step else _S.CANARY
-            await self._move(rollout, state, reason, evidence)
+        done = rollout.state is _S.CANARY and rollout.is_last_step
+        state = _S.PROMOTED if done else _S.CANARY
+        await self._move(await timed(self._rollouts, rollout), state, reason, evidence)
 
     async def _tried(self, rollout: Rollout, fault: Fault) -> None:
         loading = rollout.state in (_S.LOADING, _S.PROBING)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gyre_inference.domain.rollouts import Evidence, Rollout, RolloutState
-from gyre_inference.domain.verdicts import compared, judged
+from gyre_inference.domain.verdicts import compared, judged, slow_after
 from gyre_inference.ports import Rollouts
 
 
@@ -15,3 +17,11 @@ async def evidence_of(rollouts: Rollouts, rollout: Rollout) -> Evidence | None:
         sums = await rollouts.sums(rollout.tenant, rollout.rollout_id, rollout.step)
         return judged(rollout, sums)
     return None
+
+
+async def timed(rollouts: Rollouts, rollout: Rollout) -> Rollout:
+    """With what is in time from the canary on, as the answers before it took."""
+    if rollout.state is not RolloutState.SHADOW:
+        return rollout
+    known = await rollouts.seconds(rollout.tenant, rollout.rollout_id)
+    return replace(rollout, slow_after=slow_after(known))

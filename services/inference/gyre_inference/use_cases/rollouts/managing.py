@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,10 +25,11 @@ from gyre_inference.domain.rollouts import (
 )
 from gyre_inference.ports import Rollouts
 from gyre_inference.use_cases.in_force import InForce
-from gyre_inference.use_cases.rollouts.knowing import evidence_of
+from gyre_inference.use_cases.rollouts.knowing import evidence_of, timed
 
 _OWN = ("answer", "generate")
 _LOOK = 0.5
+_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class Known:
 
     rollout: Rollout
     evidence: Evidence | None
+
+
+class _Changed(Conflict):
+    """Somebody else changed the rollout meanwhile."""
 
 
 class ManageRollouts:
@@ -134,6 +140,12 @@ class ManageRollouts:
         """The champion is in force in this process when it returns; elsewhere within a second.
         Raises `NotFound`, `Conflict` where the champion of before is no longer kept."""
         refuse(message_violations(reason))
+        for _ in range(_TRIES):  # it goes on by itself meanwhile: the person's word is the last
+            with contextlib.suppress(_Changed):
+                return await self._aborted(tenant, rollout_id, author, reason)
+        raise Conflict(f"the rollout {rollout_id} changes all the time: try again")
+
+    async def _aborted(self, tenant: str, rollout_id: str, author: str, reason: str) -> Rollout:
         before = await self._rollouts.get(tenant, rollout_id)
         if before.state is RolloutState.ROLLED_BACK:
             return before
@@ -149,8 +161,14 @@ class ManageRollouts:
     ) -> Rollout:
         evidence = await evidence_of(self._rollouts, before)
         now = datetime.now(UTC)
-        after = moved(before, state, reason, now, author=author, evidence=evidence)
-        changed = await self._rollouts.change(before, replace(after, attended=True))
+        known = await timed(self._rollouts, before)
+        after = moved(known, state, reason, now, author=author, evidence=evidence)
+        try:
+            changed = await self._rollouts.change(before, replace(after, attended=True))
+        except Conflict as fault:
+            if (await self._rollouts.get(before.tenant, before.rollout_id)).number == before.number:
+                raise
+            raise _Changed(fault.detail) from fault
         await self._changed()
         return changed
 
