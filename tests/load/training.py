@@ -64,10 +64,10 @@ def _row(
 ) -> str:
     recipe = _recipe(name, asked.work)
     dataset = _dataset(recipe, train, scored, asked)
-    untrained = {"training.max_steps": "1", "training.learning_rate": "1.0e-12"}
-    start = _run(recipe, dataset, asked.work / f"{name}-before", untrained)
-    began = time.monotonic()
     changes = dict(one.split("=", 1) for one in asked.set)
+    untrained = {"training.max_steps": "1", "training.learning_rate": "1.0e-12"}
+    start = _run(recipe, dataset, asked.work / f"{name}-before", changes | untrained)
+    began = time.monotonic()
     end = _run(recipe, dataset, asked.work / name, changes)
     minutes = (time.monotonic() - began) / 60
     if recipe.kind == "reward":
@@ -77,7 +77,7 @@ def _row(
     cells = (
         name,
         f"FeedbackQA, {pq.read_metadata(dataset / 'train.parquet').num_rows} {recipe.form}",
-        f"{os.cpu_count()} cores, {recipe.limits.threads} threads",
+        f"{os.cpu_count()} cores, {recipe.limits.threads} threads, load {os.getloadavg()[1]:.0f}",
         f"{minutes:.1f}",
         str(end["peak_memory_bytes"] >> 20),
         _both(start, end, "eval_loss"),
@@ -177,7 +177,7 @@ def _made(form: str, item: Item, place: int) -> dict[str, Any]:
 
 
 def _score(folder: Path, items: list[Item]) -> float:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     adapter = (folder / "adapter_config.json").exists()
     place = BASE if adapter else folder
     model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, use_safetensors=True)
