@@ -18,7 +18,10 @@ from gyre.retraining.v1.events_pb2 import (
 )
 from gyre.retraining.v1.training_pb2 import TRAINING_STATE_CANCELLED
 from gyre_retraining.adapters.memory import MemoryJobs
+from gyre_retraining.adapters.trainings import DatabaseTrainings
+from gyre_retraining.domain.models import ModelVersion
 from gyre_retraining.domain.trainings import Training, TrainingState, TrainingUnknown
+from gyre_retraining.ports import News
 from gyre_runtime.database import Database
 
 sys.path.append(str(Path(__file__).parent))
@@ -304,3 +307,60 @@ async def test_pages_come_newest_first(world: World) -> None:
     rest = await world.watch.page("acme", "tiny", 3, first[-1].training_id)
     assert [one.training_id for one in [*first, *rest]] == made[::-1]
     assert await world.watch.page("acme", "other", 3, "") == []
+
+
+class Dying(DatabaseTrainings):
+    """Its process dies at one of its writes: before it or right after it."""
+
+    def __init__(self, world: World, write: int, *, after: bool) -> None:
+        super().__init__(world.database, world.clock)
+        self._left, self._after = write, after
+        self.dead = asyncio.Event()
+
+    async def keep(
+        self,
+        training: Training,
+        owner: str,
+        news: News | None = None,
+        model: ModelVersion | None = None,
+    ) -> bool:
+        self._left -= 1
+        if self._left == 0 and not self._after:
+            await self._die()
+        kept = await super().keep(training, owner, news, model)
+        if self._left == 0:
+            await self._die()
+        return kept
+
+    async def release(self, training_id: str, owner: str) -> None:
+        """The dead release nothing."""
+
+    async def _die(self) -> None:
+        self.dead.set()
+        await asyncio.sleep(3600)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("write", [1, 2, 3, 4, 5])
+async def test_whoever_dies_at_whatever_write_leaves_one_training_and_one_model(
+    database: Database, tmp_path: Path, write: int, after: bool
+) -> None:
+    world = World(database, tmp_path)
+    await world.import_base()
+    jobs(world).finishes = True
+    training, alive = await world.ask(), world.trainings
+    dying = world.trainings = Dying(world, write, after=after)
+    async with working(world.worker("one")):
+        await dying.dead.wait()
+    world.trainings = alive
+    world.pass_time(seconds=2)  # longer than the lease
+    async with working(world.worker("two")):
+        done = await ended(world, training)
+    assert (done.state, done.model) == (TrainingState.SUCCEEDED, "minilm/2")
+    assert [one.version for one in await world.browse.models("acme", "minilm")] == [2, 1]
+    assert len(await world.said("model_trained")) == 1
+    begun = [TrainingStarted.FromString(one) for one in await world.said("training_started")]
+    # Dead between saying that the job starts and starting it, which the next one does.
+    assert len(begun) == (2 if (write, after) == (3, True) else 1)
+    assert jobs(world).jobs[training.training_id].starts == 1
+    assert world.failures == []
