@@ -58,6 +58,9 @@ _HEARD_BY_EVERY_PROCESS = (
 )
 MODELS_STUCK = gauge("inference_models_stuck", "Models that the model server does not let go of.")
 MODELS_FOREIGN = gauge("inference_models_foreign", "Models named like a release, of no rollout.")
+SHADOWS_LEFT_OUT = gauge(
+    "inference_shadows_left_out", "Second answers that were not asked for: too many waited."
+)
 _log = logger(__name__)
 
 
@@ -103,6 +106,7 @@ def build(
     bus.listen(AlertRaised, throttling.ring)
     bus.listen(AlertAcknowledged, throttling.ring)
     bus.include(listeners(throttling, stories.hearing))
+    SHADOWS_LEFT_OUT.set_function(lambda: stories.shadows.left_out)
     server = server or _server(settings, connections)
     driver = _driver(settings, neighbours, server, stories)
     reconciler = _reconciler(settings, neighbours, server)

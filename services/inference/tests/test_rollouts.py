@@ -10,9 +10,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from gyre_inference import wire
+from gyre_inference.adapters.triton_tensors import infer_request
 from gyre_inference.domain.experiments import Experiment, Variant
 from gyre_inference.domain.faults import Conflict, InvalidRequest, NotFound, Overloaded, Unavailable
-from gyre_inference.domain.generation import Ending, FinishReason, ModelRequest, Piece, Usage
+from gyre_inference.domain.generation import (
+    Ending,
+    FinishReason,
+    ModelRequest,
+    Parameters,
+    Piece,
+    Usage,
+)
 from gyre_inference.domain.rollouts import (
     ANSWERED,
     CANDIDATE,
@@ -244,6 +253,18 @@ async def test_an_adapter_of_a_loaded_model_is_not_loaded_again(rolling: Rollout
     await rolling.until(one, S.PROMOTED)
     assert not rolling.server.calls
     assert (await rolling.ask()).model == "gyre-reader+legal"
+
+
+async def test_an_adapter_travels_beside_the_name_of_its_model(rolling: RolloutWorld) -> None:
+    request = ModelRequest("llm-1+legal", (), Parameters(), "acme", "r1")
+    asked = infer_request(request)
+    place = [tensor.name for tensor in asked.inputs].index("lora_name")
+    assert (asked.model_name, asked.raw_input_contents[place][4:]) == ("llm-1", b"legal")
+    plain = infer_request(replace(request, model="llm-1"))
+    assert "lora_name" not in [tensor.name for tensor in plain.inputs]
+    record = replace(await rolling.ask(), model="llm-1+legal")
+    told = wire.record(record)
+    assert (told.model, told.adapter) == ("llm-1", "legal")
 
 
 async def test_where_a_person_promotes_the_service_alone_only_takes_back(
