@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,11 @@ from gyre_models.openvino_engine.export import export, load_encoder
 from gyre_models.openvino_engine.settings import EngineSettings
 from gyre_retraining.recipes.embedding import encoder
 from gyre_retraining.recipes.embedding.pairs import Pair, grouped, pairs_of
-from gyre_retraining.recipes.embedding.train import train
+from gyre_retraining.recipes.embedding.train import check
 from gyre_retraining.recipes.ending import ENDED, FAILED, STOPPED, JobError
 from gyre_retraining.recipes.job import Job, write_job
 from gyre_retraining.recipes.rows import load
 from gyre_retraining.recipes.schema import CATALOGUE, Recipe, read, with_overrides
-from gyre_retraining.recipes.sitting import Sitting
-from gyre_retraining.recipes.tracking import Tracker
 from pyarrow import parquet
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -304,7 +301,13 @@ def test_a_pair_that_comes_twice_counts_once() -> None:
     assert pairs_of(rows) == [Pair("q1", "p1", ("n1",)), Pair("q1", "p2")]
 
 
-def test_an_adapter_is_refused(job: Job, tmp_path: Path) -> None:
-    asked = replace(job, recipe=quick_recipe(**{"adapter.kind": "lora"}))
-    with pytest.raises(JobError, match="without an adapter"):
-        train(asked, Sitting(asked, Tracker()), tmp_path)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"adapter.kind": "lora"},
+        {"accelerate.processes": "2", "accelerate.fsdp": "true"},
+    ],
+)
+def test_what_does_not_suit_an_embedding_model_is_refused(change: dict[str, str]) -> None:
+    with pytest.raises(JobError, match="unsupported"):
+        check(quick_recipe(**change))

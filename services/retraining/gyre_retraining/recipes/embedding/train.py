@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def train(job: Job, sitting: Sitting, output: Path) -> Outcome:
     """Raises `Stopped` or `JobError`; the folder `output` is there and empty."""
-    _check(job.recipe)
+    check(job.recipe)
     datasets.disable_progress_bars()
     logging.set_verbosity_error()
     rows, asked = pairs_of(load(job, "train")), pairs_of(load(job, "validation"))
@@ -38,7 +38,8 @@ def train(job: Job, sitting: Sitting, output: Path) -> Outcome:
     return Outcome(steps, metrics)
 
 
-def _check(recipe: Recipe) -> None:
+def check(recipe: Recipe) -> None:
+    """Raises `JobError` (`unsupported`) for what the schema allows and this method does not do."""
     if recipe.adapter.kind != "none":
         raise JobError("unsupported", "an embedding model is trained whole, without an adapter")
     if recipe.accelerate.fsdp:
