@@ -192,13 +192,16 @@ async def running(
     registry: ModelRegistry | None = None,
     policy: dict[str, Any] | None = None,
     jobs: Jobs | None = None,
+    real_bus: bool = False,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """pause: seconds of a job's step. policy: what is changed in it. jobs: None are tiny ones."""
+    """pause: seconds of a job's step. policy: what is changed in it. jobs: None are tiny ones.
+    real_bus: that of the settings, and the world's exchange is nobody's."""
     write_files(folder, policy or {})
     chosen, exchange = settings_of(folder, **settings), MemoryExchange()
     database = Database(str(chosen.database_url), metadata, migrations=MIGRATIONS)
-    bus = Bus(chosen, "retraining", database=database, link=MemoryLink(exchange))
+    link = None if real_bus else MemoryLink(exchange)
+    bus = Bus(chosen, "retraining", database=database, link=link)
     scales = {name: {"thumb": Scale()} for name in ("acme", "rival")}
     tiny = LocalJobs(
         chosen.jobs_folder,
