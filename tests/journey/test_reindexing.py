@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from gyre.ingestion.v1.events_pb2 import DocumentChunked
 from gyre.retrieval.v1 import reindex_pb2
 from gyre.retrieval.v1 import service_pb2 as wire
 from gyre.retrieval.v1.service_pb2_grpc import IndexServiceStub, RetrievalServiceStub
+from gyre_client import ClientSettings, Gyre
+from gyre_client.cli.app import app
+from gyre_client.indexes import JudgedQuery
 from gyre_embedding.adapters.memory import MemoryEmbeddingModel
 from gyre_embedding.app import build as build_embedding
 from gyre_embedding.settings import Settings as EmbeddingSettings
@@ -29,6 +34,8 @@ from gyre_runtime.bus.memory import MemoryExchange, MemoryLink
 from gyre_runtime.database import Database
 from gyre_runtime.events.compose import compose
 from gyre_runtime.settings import ApiKey
+from pydantic import SecretStr
+from typer.testing import CliRunner, Result
 
 NEW = "memory-judged-1"
 KEYS = {
@@ -47,6 +54,23 @@ class Platform:
     model: MemoryEmbeddingModel
     indexes: IndexServiceStub
     retrieval: RetrievalServiceStub
+    port: int
+
+    def settings(self) -> ClientSettings:
+        """Of a client of acme's operator."""
+        return ClientSettings(
+            retrieval_address=f"127.0.0.1:{self.port}", api_key=SecretStr("key-acme")
+        )
+
+    async def command(self, *arguments: str) -> Result:
+        """`gyre index ...`, as the same operator."""
+        environment = {
+            "GYRE_RETRIEVAL_ADDRESS": f"127.0.0.1:{self.port}",
+            "GYRE_API_KEY": "key-acme",
+            "COLUMNS": "200",
+        }
+        call = partial(CliRunner().invoke, app, ["index", *arguments], env=environment)
+        return await asyncio.to_thread(call)
 
     async def cut(self, document_id: str, texts: list[str], revision: int = 1) -> None:
         """As ingestion says it; returns when it can be searched."""
@@ -120,9 +144,8 @@ async def platform_in(folder: Path, **changed: Any) -> AsyncIterator[Platform]:
         await service.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{retrieval.rpc.port}") as channel:
-            yield Platform(
-                exchange, model, IndexServiceStub(channel), RetrievalServiceStub(channel)
-            )
+            stubs = IndexServiceStub(channel), RetrievalServiceStub(channel)
+            yield Platform(exchange, model, *stubs, retrieval.rpc.port)
     finally:
         for service in (retrieval, embedding):
             await service.stop()
@@ -261,3 +284,54 @@ async def test_only_operators_of_the_platform_change_what_all_tenants_share(
         code = await refused(platform, "StartReindex", start, "key-rival")
         assert code is grpc.StatusCode.PERMISSION_DENIED
         assert (await platform.started()).index.embedder == NEW
+
+
+async def test_the_client_fills_compares_switches_and_switches_back(platform: Platform) -> None:
+    told: list[tuple[int, int]] = []
+    async with Gyre(platform.settings()) as gyre:
+        started = await gyre.indexes.start("default", NEW, reason="judged")
+        seen = [one async for one in gyre.indexes.watch(started.reindex_id)]
+        assert (seen[-1].state, seen[-1].chunks_done) == ("ready", 12)
+        queries = [JudgedQuery(text, [f"d{number}-0"]) for number, text in enumerate(TEXTS)]
+        judged = await gyre.indexes.compare(
+            started.reindex_id, queries, progress=lambda *done: told.append(done)
+        )
+        assert judged.mrr.other.mean == 1.0
+        assert told == [(0, 12), (12, 12)]
+        switched = await gyre.indexes.switch(started.reindex_id)
+        assert switched.keep_until_time is not None
+        assert switched.switch_time is not None
+        assert (switched.keep_until_time - switched.switch_time).days == 7
+        back = await gyre.indexes.switch(started.reindex_id, back=True)
+        assert (back.state, back.judged) == ("ready", judged)
+        ended = await gyre.indexes.abort(started.reindex_id, reason="no better")
+        assert (ended.state, ended.end_time is None) == ("aborted", False)
+        assert [one.state async for one in gyre.indexes.list()] == ["aborted"]
+
+
+async def test_the_command_line_does_the_same(platform: Platform, tmp_path: Path) -> None:
+    filled = await platform.command("reindex", NEW, "--json")
+    reindex = json.loads(filled.stdout.splitlines()[-1])
+    assert (filled.exit_code, reindex["state"]) == (0, "ready")
+    rows = [
+        {"query": text, "relevant_chunk_ids": [f"d{number}-0"]} for number, text in enumerate(TEXTS)
+    ]
+    judged = tmp_path / "judged.jsonl"
+    judged.write_text("\n".join(map(json.dumps, rows)))
+    compared = await platform.command("compare", reindex["reindex_id"], str(judged))
+    assert compared.exit_code == 0
+    assert "judged queries (12)" in compared.stdout
+    assert "1.000 (1.000 to 1.000)" in compared.stdout
+    for arguments, state in ((("switch",), "switched"), (("switch", "--back"), "ready")):
+        done = await platform.command(*arguments, reindex["reindex_id"])
+        assert done.exit_code == 0
+        assert state in done.stdout
+    ended = await platform.command("abort", reindex["reindex_id"], "--reason", "no better")
+    assert "aborted" in ended.stdout
+    listed = await platform.command("list")
+    assert (NEW in listed.stdout, listed.exit_code) == (True, 0)
+    unknown = await platform.command("show", "none")
+    assert unknown.exit_code == 4
+    judged.write_text('{"query": "no ids"}')
+    wrong = await platform.command("compare", reindex["reindex_id"], str(judged))
+    assert wrong.exit_code == 2

@@ -69,7 +69,6 @@ def build(
         index,
         embedders.passages,
         sweep=sweeper.call,
-        changed=indexes.reindexer.call,
     )
     bus.include(listeners(documents, helpfulness, parts_at_once=settings.parts_at_once))
     search = SearchPassages(

@@ -74,7 +74,6 @@ class ReindexWorld:
             kept,
             self.embedder,
             sweep=self.sweeper.call,
-            changed=self.reindexer.call,
         )
         weights = {Route.DENSE: 0.4, Route.LEXICAL: 0.6}
         fusion = Fusion(FusionMethod.SCORES, weights, 20)

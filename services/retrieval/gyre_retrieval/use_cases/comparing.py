@@ -24,7 +24,7 @@ from gyre_retrieval.ports import Helpfulness, Reindexes
 from gyre_retrieval.use_cases.searching import SearchPassages
 
 MOST_QUERIES = 10_000
-MOST_SAMPLES = 20_000
+MOST_SAMPLES = 5_000
 WAITING = 8
 LOOK_PAUSE = 1.0
 TOLD_EVERY = 20
@@ -137,7 +137,7 @@ class CompareJudged:
                 yield done
             query = Query(judged.query, mode, comparison.DEPTH, conditions)
             measured.append(await self._measured(query, judged.relevant, indexes, done))
-        result = comparison.judged_comparison(measured, time.time())
+        result = await asyncio.to_thread(comparison.judged_comparison, measured, time.time())
         await self._reindexes.keep_judged(reindex_id, result)
         yield result
 

@@ -60,13 +60,11 @@ class IndexDocuments:
         embedder: PassageEmbedder,
         *,
         sweep: Callable[[], None],
-        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._catalogue = catalogue
         self._index = index
         self._embedder = embedder
         self._sweep = sweep
-        self._changed = changed
 
     async def receive(self, part: Part) -> Verdict:
         """Raises `PartRefused`, `EmbedderMismatch`, and what the ports raise."""
@@ -154,8 +152,6 @@ class IndexDocuments:
     def _done(self, change: Change) -> Verdict:
         if change.leavings:
             self._sweep()
-        if change.facts:
-            self._changed()
         return change.verdict
 
 

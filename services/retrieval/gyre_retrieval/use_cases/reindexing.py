@@ -34,6 +34,7 @@ from gyre_retrieval.use_cases.following import Follow
 
 TRIES = 10
 HOLD = 5.0
+SETTLE_EVERY = 60.0
 PROBE = "What is this collection about?"
 
 
@@ -85,10 +86,11 @@ class ManageReindexes:
     async def show(self, reindex_id: str) -> Shown:
         """Raises `ReindexUnknown`."""
         reindex = await self._reindexes.get(reindex_id)
+        samples = await self._reindexes.samples(reindex_id)
         return Shown(
             reindex,
             await self._reindexes.progress(reindex),
-            live_comparison(await self._reindexes.samples(reindex_id)),
+            await asyncio.to_thread(live_comparison, samples),
             await self._reindexes.judged(reindex_id),
         )
 
@@ -172,6 +174,7 @@ class _Course:
     documents, None at its beginning. quiet: the change count when a round found nothing."""
 
     leased_until: float = 0.0
+    settle_at: float = 0.0
     after: DocumentKey | None = None
     quiet: int | None = None
     detail: str = ""
@@ -207,10 +210,6 @@ class Reindexer:
         self._courses: dict[str, _Course] = {}
         self._reconcile_at = 0.0
         self._called = asyncio.Event()
-
-    def call(self) -> None:
-        """Documents changed: look now."""
-        self._called.set()
 
     def moved(self) -> None:
         """A reindexing was started, switched or given up: look now, at everything."""
@@ -284,8 +283,7 @@ class Reindexer:
         count = await self._reindexes.change_count(reindex.collection)
         if course.quiet == count and course.after is None:
             return False
-        if course.after is None and await self._reindexes.settle(reindex.follower):
-            self._sweep()
+        await self._settle(reindex, course)
         some = await self._follow.batch(reindex.follower, course.after)
         if some:
             course.after = some[-1].document
@@ -299,6 +297,14 @@ class Reindexer:
         await self._reindexes.build(reindex.reindex_id)
         course.quiet = count
         return False
+
+    async def _settle(self, reindex: Reindex, course: _Course) -> None:
+        """What a crash left, of this process or another one, or of one that was slow."""
+        now = time.monotonic()
+        if now >= course.settle_at:
+            course.settle_at = now + SETTLE_EVERY
+            if await self._reindexes.settle(reindex.follower):
+                self._sweep()
 
     async def _tell(self, reindex: Reindex, course: _Course, detail: str) -> bool:
         """Whether it is new."""

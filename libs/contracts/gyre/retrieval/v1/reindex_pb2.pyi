@@ -126,11 +126,11 @@ class Reindex(_message.Message):
     chunks_total: _builtins.int
     """Passages in force."""
     detail: _builtins.str
-    """What holds it up now, in one sentence; empty while it goes on."""
+    """What holds it up now, in one sentence; empty while it goes on. Of an aborted one, why."""
     principal: _builtins.str
     """Who started it."""
     reason: _builtins.str
-    """Why, in the words of who started it or ended it."""
+    """Why, in the words of who started it."""
     @_builtins.property
     def index(self) -> Global___IndexVersion:
         """The index that it fills."""
