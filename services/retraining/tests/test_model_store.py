@@ -52,6 +52,7 @@ def folder(tmp_path: Path) -> Path:
     (made / "config.json").write_text('{"architectures": ["Tiny"], "hidden_size": 8}')
     (made / "1_Pooling" / "config.json").write_text("{}")
     (made / "README.md").write_text("rows of the training data")
+    (made / ".gitattributes").write_text("*.safetensors filter=lfs")
     return made
 
 
@@ -78,6 +79,7 @@ async def test_what_is_kept_is_hashed_counted_and_without_the_librarys_readme(
     assert kept.files[2].size_bytes == len(WEIGHTS)
     assert (kept.parameters, kept.architecture, kept.dimension) == (8, "Tiny", 8)
     assert not (Path(kept.uri) / "README.md").exists()
+    assert not (Path(kept.uri) / ".gitattributes").exists()
     assert await store.open(kept) == Path(kept.uri)
 
 

@@ -14,8 +14,8 @@ from gyre_retraining.domain.models import ModelRefused
 WEIGHTS = ".safetensors"
 PLAIN = (".json", ".jinja", ".txt", ".model")
 """Text, and the vocabulary of SentencePiece, which is no code."""
-LEFT_OUT = frozenset({"README.md", "SHA256SUMS"})
-"""Made anew: a library's README quotes rows of the training data."""
+LEFT_OUT = frozenset({"README.md", "SHA256SUMS", ".gitattributes"})
+"""Made anew: a library's README quotes rows of the training data. Or a hub's, of no use here."""
 PICKLES = (b"PK\x03\x04", *(b"\x80" + bytes([version]) for version in range(2, 6)))
 LENGTH = 8
 LONGEST_HEADER = 100_000_000
