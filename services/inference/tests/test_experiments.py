@@ -141,3 +141,13 @@ async def test_what_a_variant_names_has_to_be_there(world: World) -> None:
     ):
         with pytest.raises(NotFound):
             await world.stories.experiments.start("acme", changed)
+
+
+async def test_what_an_evaluation_asks_is_no_part_of_an_experiment(world: World) -> None:
+    await world.stories.experiments.start("acme", TONE)
+    asked = replace(COST, labels=Labels(metadata={"gyre.source": "evaluation"}))
+    async with aclosing(world.answers.answer(asked, CALLER)) as told:
+        done = [event async for event in told][-1]
+    assert isinstance(done, Done)
+    assert (done.record.experiment, done.record.variant) == ("", "")
+    assert (await ask(world)).experiment == "tone"

@@ -10,6 +10,8 @@ from gyre_inference.domain.citations import Citation
 from gyre_inference.domain.generation import FinishReason, Message, Parameters, Usage
 from gyre_inference.domain.passages import Passage
 
+_SOURCE, _EVALUATION = "gyre.source", "evaluation"
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -31,6 +33,12 @@ class Labels:
     conversation_id: str = ""
     end_user: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_a_runs(self) -> bool:
+        """Whether an evaluation asks, no person. Whoever claims so falsely only leaves the
+        experiments."""
+        return self.metadata.get(_SOURCE) == _EVALUATION
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from gyre_inference.use_cases.ledger import Ledger
 def assigned(in_force: InForce, workload: str, choice: Choice, ledger: Ledger) -> Choice:
     """The choice with the variant's below it; the assignment goes into the record.
 
-    A request that names its prompt or its model is no part of an experiment.
+    A request that names its prompt or its model is no part of an experiment, nor is a run's.
     """
     experiment = in_force.experiment(ledger.tenant, workload)
-    if experiment is None or not choice.is_free:
+    if experiment is None or not choice.is_free or ledger.labels.is_a_runs:
         return choice
     variant = experiment.variant_for(ledger.labels, ledger.answer_id)
     ledger.know(experiment=experiment.experiment_id, variant=variant.name)

@@ -122,9 +122,10 @@ class RunChain:
         return known
 
     def _assigned(self, header: RunHeader, caller: Caller) -> RunHeader:
-        """With the experiment's variant, which a run keeps when it goes on."""
+        """With the experiment's variant, which a run keeps when it goes on. None where an
+        evaluation asks."""
         experiment = self._chains.in_force.experiment(caller.tenant, header.chain)
-        if experiment is None:
+        if experiment is None or header.labels.is_a_runs:
             return header
         variant = experiment.variant_for(header.labels, header.answer_id)
         return replace(header, experiment=experiment.experiment_id, variant=variant.name)
