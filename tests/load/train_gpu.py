@@ -112,6 +112,7 @@ def _recipe(arm: str, asked: argparse.Namespace) -> Any:
             scheduler="constant",
             weight_decay=0.0,
             max_length=asked.length,
+            answer_tokens=0,
             seed=0,
             evaluate_every=0,
             checkpoint_every=10**6,

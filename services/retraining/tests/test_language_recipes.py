@@ -11,13 +11,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is installed in the model environment only")
 
+from datasets import Dataset
 from gyre_models.tiny import make_model
 from gyre_models.torch_engine.checkpoint import Checkpoint, load
 from gyre_models.torch_engine.settings import EngineSettings
 from gyre_retraining.recipes.ending import ENDED, FAILED
 from gyre_retraining.recipes.job import Job
 from gyre_retraining.recipes.language.models import tokenizer_of
-from gyre_retraining.recipes.language.render import prompt
+from gyre_retraining.recipes.language.render import UNLEARNT, prompt, rendered, tokens
 from gyre_retraining.recipes.run import run
 from gyre_retraining.recipes.schema import catalogue
 
@@ -188,6 +189,18 @@ def test_a_teacher_of_another_vocabulary_is_refused(make_job: MakeJob, tiny_mode
     job = make_job(tiny_model, "distill", distillation={"teacher": str(READER)})
     assert run(job.folder) == FAILED
     assert json.loads(job.error.read_text())["reason"] == "bad_teacher"
+
+
+def test_only_the_first_tokens_of_an_answer_may_be_learnt() -> None:
+    tokenizer = tokenizer_of(READER)
+    asked = [{"role": "user", "content": "[1] One.\n[2] Two.\n\nQuestion: Which?"}]
+    rows = Dataset.from_list([{"messages": asked, "completion": "[2] Two."}])
+    (row,) = tokens(tokenizer, rendered(tokenizer, rows, 1), 64)
+    learnt = [label for label in row["labels"] if label != UNLEARNT]
+    assert tokenizer.decode(learnt) == "[2]"
+    (whole,) = tokens(tokenizer, rendered(tokenizer, rows), 64)
+    learnt = [label for label in whole["labels"] if label != UNLEARNT]
+    assert tokenizer.decode(learnt) == "[2] Two.<|end|>"
 
 
 def test_an_adapter_can_be_added_to_the_base_model(make_job: MakeJob, tiny_model: Path) -> None:

@@ -68,6 +68,12 @@ class Training(_Strict):
     scheduler: Literal["constant", "linear", "cosine"] = "linear"
     weight_decay: float = Field(0.0, ge=0)
     max_length: int = Field(512, ge=8, description="tokens of one row; longer ones are cut")
+    answer_tokens: int = Field(
+        0,
+        ge=0,
+        description="learn only so many first tokens of an answer, 0: all and its end; where a"
+        " guide leaves a choice of citations, the first token is the choice",
+    )
     seed: int = Field(0, ge=0)
     evaluate_every: int = Field(0, ge=0, description="steps; 0: at the end only")
     checkpoint_every: int = Field(50, ge=1, description="steps")

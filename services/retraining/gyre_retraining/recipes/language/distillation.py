@@ -11,11 +11,10 @@ from trl.experimental.gkd import GKDConfig, GKDTrainer
 
 from gyre_retraining.recipes.ending import JobError
 from gyre_retraining.recipes.language.models import load_teacher
+from gyre_retraining.recipes.language.render import UNLEARNT, tokens
 
 if TYPE_CHECKING:
     from gyre_retraining.recipes.language.parts import Parts
-
-_UNLEARNT = -100
 
 
 def teacher(parts: Parts) -> Any:
@@ -23,7 +22,7 @@ def teacher(parts: Parts) -> Any:
     section = parts.recipe.distillation
     if section is None:
         raise JobError("bad_job", "the recipe has no section distillation")
-    length = parts.recipe.training.max_length
+    length, held_back = parts.recipe.training.max_length, parts.validation
     args = GKDConfig(
         **parts.arguments,
         max_length=length,
@@ -33,8 +32,8 @@ def teacher(parts: Parts) -> Any:
     )
     larger = load_teacher(Path(section.teacher), parts.recipe.training.weights)
     given = parts.given(args) | {
-        "train_dataset": _tokens(parts, parts.train, length),
-        "eval_dataset": _tokens(parts, parts.validation, length),
+        "train_dataset": tokens(parts.tokenizer, parts.train, length),
+        "eval_dataset": held_back and tokens(parts.tokenizer, held_back, length),
     }
     try:
         collate = Collator(parts.tokenizer.pad_token_id)
@@ -56,7 +55,7 @@ class Collator:
         return {
             "input_ids": self._together(whole, self._pad),
             "attention_mask": self._together([torch.ones_like(ids) for ids in whole], 0),
-            "labels": self._together([torch.tensor(row["labels"]) for row in rows], _UNLEARNT),
+            "labels": self._together([torch.tensor(row["labels"]) for row in rows], UNLEARNT),
             "prompts": self._together(prompts, self._pad, "left"),
             "prompt_attention_mask": self._together(
                 [torch.ones_like(ids) for ids in prompts], 0, "left"
@@ -67,20 +66,3 @@ class Collator:
         self, rows: list[torch.Tensor], padding: int, side: str = "right"
     ) -> torch.Tensor:
         return pad_sequence(rows, batch_first=True, padding_value=padding, padding_side=side)
-
-
-def _tokens(parts: Parts, rows: Any, length: int) -> Any:
-    """Ids and labels; rows whose prompt fills `max_length` are left out."""
-    if rows is None:
-        return None
-
-    def tokens(row: dict[str, str]) -> dict[str, list[int]]:
-        asked = parts.tokenizer(row["prompt"])["input_ids"]
-        ids = (asked + parts.tokenizer(row["completion"], add_special_tokens=False)["input_ids"])[
-            :length
-        ]
-        labels = [_UNLEARNT] * len(asked) + ids[len(asked) :]
-        return {"input_ids": ids, "labels": labels, "prompt_ids": asked}
-
-    found = rows.map(tokens, remove_columns=rows.column_names)
-    return found.filter(lambda row: len(row["prompt_ids"]) < length)

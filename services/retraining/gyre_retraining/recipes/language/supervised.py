@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trl import SFTConfig, SFTTrainer
+
+from gyre_retraining.recipes.language.render import tokens
 
 if TYPE_CHECKING:
     from gyre_retraining.recipes.language.parts import Parts
@@ -12,7 +15,13 @@ if TYPE_CHECKING:
 
 def demonstrations(parts: Parts) -> Any:
     """Learns the completion, not the prompt. Rows: prompt, completion."""
-    return _trainer(parts, completion_only_loss=True)
+    length, held_back = parts.recipe.training.max_length, parts.validation
+    ids = replace(
+        parts,
+        train=tokens(parts.tokenizer, parts.train, length),
+        validation=held_back and tokens(parts.tokenizer, held_back, length),
+    )
+    return _trainer(ids)
 
 
 def texts(parts: Parts) -> Any:

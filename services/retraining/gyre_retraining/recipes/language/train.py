@@ -49,13 +49,13 @@ def prepared(
     held_back: None leaves evaluation out. Raises `JobError` where no row fits `max_length`.
     """
     evaluate = held_back is not None
-    plain = recipe.method == "domain"
+    plain, cut = recipe.method == "domain", recipe.training.answer_tokens
     parts = Parts(
         recipe=recipe,
         model=model,
         tokenizer=tokenizer,
-        train=rows if plain else rendered(tokenizer, rows),
-        validation=held_back if plain or not evaluate else rendered(tokenizer, held_back),
+        train=rows if plain else rendered(tokenizer, rows, cut),
+        validation=held_back if plain or not evaluate else rendered(tokenizer, held_back, cut),
         arguments=shared.arguments(recipe, folder, evaluate=evaluate),
     )
     made = _builder(recipe.method)(parts)
