@@ -38,7 +38,7 @@ from gyre_inference.domain.verdicts import judged, slow_after
 from gyre_inference.use_cases.rollouts.driving import Patience
 from gyre_inference.use_cases.rollouts.managing import Wanted
 from gyre_inference.use_cases.rollouts.reconciling import Reconciler
-from inference_world import World
+from inference_world import World, start
 from rollout_world import NEW, PLAN, TO_NEW, RolloutWorld, judge, rollout
 
 S = RolloutState
@@ -75,6 +75,24 @@ async def test_a_model_goes_to_everybody_by_steps(rolling: RolloutWorld) -> None
     record = await rolling.ask(conversation_id="talk")
     assert (record.model, record.experiment) == (NEW, "")
     assert (await rolling.chat()).model == NEW
+
+
+async def test_another_process_has_the_champion_as_soon_as_it_looks(rolling: RolloutWorld) -> None:
+    there = rolling.world.new_process()
+    await start(there)
+    one = await rolling.start()
+    await rolling.until(one, S.CANARY)
+    await there.in_force.refresh()
+    assert there.in_force.offers("acme", NEW)
+    assert not there.in_force.offers("globex", NEW)
+    await rolling.until(one, S.PROMOTED)
+    await there.in_force.refresh()
+    assert there.in_force.release("acme", "gyre-reader") == NEW
+    assert there.in_force.release("globex", "gyre-reader") == "gyre-reader"
+    assert there.in_force.experiment("acme", "answer") is None
+    await rolling.manage.abort("acme", one, "ada", "")
+    await there.in_force.refresh()
+    assert there.in_force.release("acme", "gyre-reader") == "gyre-reader"
 
 
 async def test_every_step_up_has_its_evidence(rolling: RolloutWorld) -> None:
