@@ -35,7 +35,7 @@ def start(
     prompt: Annotated[str, typer.Option(help="New prompt, or prompt@version or @label.")] = "",
     model: Annotated[str, typer.Option(help="New model on the model server.")] = "",
     to_collection: Annotated[
-        str, typer.Option(help="Search there, e.g. what another embedder or chunker made.")
+        str, typer.Option(help="Search there, e.g. in what another chunker made.")
     ] = "",
     search_again: Annotated[
         bool, typer.Option("--search-again", help="Find passages anew; else those recorded.")
