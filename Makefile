@@ -23,7 +23,7 @@ TORCH_BACKEND := --torch-backend cpu
 endif
 
 PACKAGES := libs/contracts libs/runtime[otlp,postgres] libs/client[cli] services/ingestion services/embedding \
-	services/retrieval services/inference services/feedback services/evaluation services/retraining infra/nats infra/feast infra/demo[build] infra/edge infra/local
+	services/retrieval services/inference services/feedback services/evaluation services/retraining[service] infra/nats infra/feast infra/demo[build] infra/edge infra/local
 MODEL_PACKAGES := infra/triton services/retraining[recipes]
 PROJECTS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml) pyproject.toml
 

@@ -13,7 +13,7 @@ COPY infra/feast infra/feast
 COPY services/retraining services/retraining
 RUN uv pip install --python /venv/bin/python --no-cache --compile-bytecode \
         --constraints constraints.txt --build-constraints constraints.txt \
-        ./libs/contracts "./libs/runtime[postgres,otlp]" ./infra/feast ./services/retraining \
+        ./libs/contracts "./libs/runtime[postgres,otlp]" ./infra/feast "./services/retraining[service]" \
     && uv pip uninstall --python /venv/bin/python pip setuptools
 RUN uv pip install --python /venv-models/bin/python --no-cache --compile-bytecode \
         --torch-backend "${TORCH}" --constraints constraints.txt --build-constraints constraints.txt \

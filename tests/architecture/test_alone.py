@@ -64,7 +64,7 @@ def _name(requirement: str) -> str:
 
 
 def _extras(folder: Path) -> str:
-    return "[cli]" if folder.name == "client" else ""
+    return {"client": "[cli]", "retraining": "[service]"}.get(folder.name, "")
 
 
 def _ended_well(*command: str | Path) -> bool:

@@ -36,6 +36,11 @@ def prepare_models(settings: LocalSettings) -> Path:
     return repository
 
 
+def encoder_folder(settings: LocalSettings) -> Path:
+    """The embedding model as a Hugging Face directory."""
+    return (settings.state / "models" / EMBEDDER).absolute()
+
+
 def tokenizer_file(settings: LocalSettings) -> Path:
     """The embedding model's tokenizer, which the chunker counts with."""
     return settings.state / "models" / f"{EMBEDDER}-openvino" / "tokenizer.json"

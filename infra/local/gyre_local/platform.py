@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gyre_local import probes
 from gyre_local.milvus import MilvusServer, MilvusSettings
-from gyre_local.models import EMBEDDER, QUERY_EMBEDDER, tokenizer_file
+from gyre_local.models import EMBEDDER, QUERY_EMBEDDER, encoder_folder, tokenizer_file
 from gyre_local.nats import NatsServer, NatsSettings
 from gyre_local.program import Program
 from gyre_local.server import Server
@@ -146,8 +147,19 @@ class Platform:
             "GYRE_JOBS_FOLDER": str(folder / "jobs"),
             "GYRE_DATASETS_FOLDER": str(folder / "datasets"),
             "GYRE_MODELS": str(folder / "models"),
+            "GYRE_MODEL_IMPORTS": json.dumps(self._bases()),
             "GYRE_MODELS_PYTHON": str(self._settings.models_environment / "bin" / "python"),
             "GYRE_FEATURE_HISTORY": str(self._settings.state / "feedback" / "features"),
+        }
+
+    def _bases(self) -> dict[str, dict[str, str]]:
+        """Models that trainings start from."""
+        return {
+            EMBEDDER: {"kind": "embedding", "folder": str(encoder_folder(self._settings))},
+            self._settings.model_name: {
+                "kind": "language",
+                "folder": str(self._settings.model_dir.absolute()),
+            },
         }
 
     def _triton_healthy(self) -> bool:
