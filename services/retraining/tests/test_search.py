@@ -122,5 +122,7 @@ def test_the_search_of_the_catalogue_runs(make_job: MakeJob, tiny_model: Path) -
     job = make_job(tiny_model, changes=changes, recipe=catalogue()["language-search"])
     assert started(job).wait() == 0
     found = json.loads((job.folder / "search.json").read_text())
-    assert set(found["trials"][0]["values"]) == set(job.recipe.search.space)
+    asked_for = job.recipe.search
+    assert asked_for is not None
+    assert set(found["trials"][0]["values"]) == set(asked_for.space)
     assert (job.output / "adapter_model.safetensors").exists()

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from gyre_retraining.recipes.ending import Stopped
 
@@ -60,6 +60,7 @@ def run(trainer: Any, sitting: Sitting, *, evaluate: bool) -> tuple[int, dict[st
 
     Raises `Stopped` once it was asked to stop and its checkpoint is kept.
     """
+    trainer.remove_callback(PrinterCallback)
     trainer.add_callback(JobCallback(sitting))
     with suppress(_AllStepsDone):
         trainer.train(resume_from_checkpoint=sitting.resume_from)

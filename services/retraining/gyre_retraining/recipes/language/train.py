@@ -29,6 +29,7 @@ def train(job: Job, sitting: Sitting, output: Path) -> Outcome:
 
     datasets.disable_progress_bars()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     set_seed(job.recipe.training.seed)  # a reward model's head begins at random
     rows, held_back = load(job, "train"), load(job, "validation")
     evaluate = len(held_back) > 0
