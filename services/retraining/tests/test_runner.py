@@ -277,3 +277,19 @@ def test_several_processes_told_to_stop_keep_the_same_step(
         assert process.wait() == STOPPED
     stopped = max(losses(job))
     assert (job.checkpoints / f"checkpoint-{stopped}" / "kept.json").exists()
+
+
+def test_two_processes_share_the_weights_of_one_model(make_job: MakeJob, tiny_model: Path) -> None:
+    changes = {
+        "training.max_steps": "4",
+        "accelerate.processes": "2",
+        "accelerate.fsdp": "true",
+    }
+    alone = make_job(tiny_model, changes={"training.max_steps": "4", "training.batch_size": "8"})
+    shared = make_job(tiny_model, changes=changes, name="shared")
+    assert run(alone.folder) == ENDED
+    with started(shared) as process:
+        assert process.wait() == ENDED
+    assert losses(shared) == pytest.approx(losses(alone), rel=1e-3)
+    mine, theirs = weights(alone.output), weights(shared.output)
+    assert all(torch.allclose(mine[name], theirs[name], atol=1e-4) for name in mine)
