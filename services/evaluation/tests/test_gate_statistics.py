@@ -80,7 +80,7 @@ def test_a_candidate_of_mixed_up_scores_passes_seldom() -> None:
         pairs = zip(scores(draw, 0.6), scores(draw, 0.75), strict=True)
         mixed = [pair if draw.random() < 0.5 else pair[::-1] for pair in pairs]
         passed += verdict(*zip(*mixed, strict=True), POLICY) is GateVerdict.PASS
-    # Of 2,000 trials 65 passed: the bootstrap of 60 pairs is a little narrower than 2.5 in 100 asks.
+    # Of 2,000 trials 65 passed: with 60 pairs the bootstrap is a little narrower than 2.5 in 100.
     assert passed <= 9
 
 
