@@ -22,6 +22,9 @@ import gyre_inference.settings
 import gyre_ingestion.adapters.tables
 import gyre_ingestion.app
 import gyre_ingestion.settings
+import gyre_retraining.adapters.tables
+import gyre_retraining.app
+import gyre_retraining.settings
 import gyre_retrieval.adapters.tables
 import gyre_retrieval.app
 import gyre_retrieval.settings
@@ -33,6 +36,7 @@ from gyre_inference.adapters.memory import MemoryLanguageModel
 from gyre_ingestion.adapters.memory import MemoryContentStore
 from gyre_ingestion.adapters.memory_parsing import MailRedactor, PlainParser, WordTokenizer
 from gyre_local.ports import free_port
+from gyre_retraining.adapters.memory_registry import MemoryModelRegistry
 from gyre_retrieval.adapters.memory import MemoryVectorIndex
 from gyre_runtime.bus import Bus
 from gyre_runtime.bus.memory import MemoryExchange, MemoryLink
@@ -49,7 +53,15 @@ KEYS = {
     )
     for name in ("acme", "globex")
 }
-SERVICES = ("ingestion", "embedding", "retrieval", "inference", "feedback", "evaluation")
+SERVICES = (
+    "ingestion",
+    "embedding",
+    "retrieval",
+    "inference",
+    "feedback",
+    "evaluation",
+    "retraining",
+)
 
 
 @dataclass
@@ -83,6 +95,7 @@ async def loop(tmp_path: Path) -> AsyncIterator[Loop]:
     loop.services.append(_inference(loop, tmp_path))
     loop.services.append(_feedback(loop, tmp_path))
     loop.services.append(_evaluation(loop, tmp_path))
+    loop.services.append(_retraining(loop, tmp_path))
     for service in loop.services:
         await service.start()
     yield loop
@@ -158,3 +171,18 @@ def _evaluation(loop: Loop, folder: Path) -> Service:
     database = Database(str(settings.database_url), gyre_evaluation.adapters.tables.metadata)
     bus = Bus(settings, "evaluation", database=database, link=MemoryLink(loop.exchange))
     return gyre_evaluation.app.build(settings, bus=bus, database=database)
+
+
+def _retraining(loop: Loop, folder: Path) -> Service:
+    settings = gyre_retraining.settings.Settings(
+        **_common(loop, "retraining", folder),
+        retraining_keys={name: f"{name}-evaluation" for name in ("acme", "globex")},
+        jobs_folder=folder / "jobs",
+        datasets_folder=folder / "datasets",
+        models=folder / "models",
+    )
+    database = Database(str(settings.database_url), gyre_retraining.adapters.tables.metadata)
+    bus = Bus(settings, "retraining", database=database, link=MemoryLink(loop.exchange))
+    return gyre_retraining.app.build(
+        settings, bus=bus, database=database, registry=MemoryModelRegistry()
+    )

@@ -146,11 +146,19 @@ class Platform:
             "GYRE_FEATURES_FOLDER": str(folder / "features"),
             "GYRE_JOBS_FOLDER": str(folder / "jobs"),
             "GYRE_DATASETS_FOLDER": str(folder / "datasets"),
-            "GYRE_MODELS": str(folder / "models"),
+            "GYRE_MODELS": str(self._settings.state / "retraining" / "models"),
+            "GYRE_TRITON_REPOSITORY": str(self._triton.repository),
+            "GYRE_MATERIALISE_COMMAND": json.dumps(self._materialise()),
             "GYRE_MODEL_IMPORTS": json.dumps(self._bases()),
             "GYRE_MODELS_PYTHON": str(self._settings.models_environment / "bin" / "python"),
             "GYRE_FEATURE_HISTORY": str(self._settings.state / "feedback" / "features"),
         }
+
+    def _materialise(self) -> list[str]:
+        """Puts a language model into the model server's repository."""
+        python = self._settings.models_environment / "bin" / "python"
+        engine = self._settings.model_engine
+        return [str(python), "-m", "gyre_models", "materialise", "--engine", engine]
 
     def _bases(self) -> dict[str, dict[str, str]]:
         """Models that trainings start from."""
