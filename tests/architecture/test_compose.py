@@ -343,7 +343,7 @@ def test_dockerfiles_copy_what_exists(compose: Compose, repository: Path) -> Non
 
 def test_our_images_run_as_nobody_special(repository: Path) -> None:
     files = sorted((repository / "infra/docker").glob("*.Dockerfile"))
-    assert len(files) == 3
+    assert len(files) == 4
     for file in files:
         stages = file.read_text().split("\nFROM ")
         assert "\nUSER 10001:10001\n" in stages[-1], file.name
