@@ -26,7 +26,8 @@ def listeners(hear: HearSources, decide: DecideOnTrainings) -> Listeners:
 
     @heard.on(AnswerGenerated, concurrency=4)
     async def on_answer_generated(event: AnswerGenerated, delivery: Delivery) -> None:
-        await hear.answer(delivery.tenant, wire.answer_from(event.record))
+        if not wire.is_a_runs(event.record):
+            await hear.answer(delivery.tenant, wire.answer_from(event.record))
 
     @heard.on(FeedbackRecorded, concurrency=4)
     async def on_feedback_recorded(event: FeedbackRecorded, delivery: Delivery) -> None:

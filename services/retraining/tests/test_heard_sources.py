@@ -31,6 +31,7 @@ from gyre_retraining.domain.sources import (
 from gyre_retraining.wire.sources import (
     answer_from,
     chunks_from,
+    is_a_runs,
     judgement_from,
     quarantine_from,
     release_from,
@@ -41,6 +42,11 @@ from gyre_retraining.wire.sources import (
 
 def moment(seconds: int, nanos: int = 0) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=nanos)
+
+
+def test_what_an_evaluation_asked_is_told_from_what_people_asked() -> None:
+    assert is_a_runs(AnswerRecord(metadata={"gyre.source": "evaluation", "gyre.replay": "r1"}))
+    assert not is_a_runs(AnswerRecord(metadata={"channel": "chat"}))
 
 
 def test_an_answers_record_becomes_a_source() -> None:

@@ -32,6 +32,12 @@ _KINDS = {
 }
 
 
+def is_a_runs(record: AnswerRecord) -> bool:
+    """An evaluation asked, no person: nothing is learnt from it. Anybody may label a request so:
+    who does only keeps what he asks out of training."""
+    return bool(record.metadata.get("gyre.source", "") == "evaluation")
+
+
 def answer_from(record: AnswerRecord) -> RecordedAnswer:
     """Of `AnswerGenerated`."""
     return RecordedAnswer(
