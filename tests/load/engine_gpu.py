@@ -59,9 +59,10 @@ def main() -> None:
     card = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     size = sum(one.numel() for one in model.parameters())
     name = options.model or "random Llama"
-    print(f"{name}: {size / 1e6:.0f} M parameters, bf16; {card}, copies at {bandwidth / 1e12:.2f} TB/s")
+    copies = f"copies at {bandwidth / 1e12:.2f} TB/s"
+    print(f"{name}: {size / 1e6:.0f} M parameters, bf16; {card}, {copies}")
     print(f"torch {torch.__version__}; prompts {options.prompt}, answers {options.tokens} tokens")
-    print("| in flight | engine tok/s | of the bandwidth's limit | generate | manager | engine / better |")
+    print("| in flight | engine tok/s | share of limit | generate | manager | engine / better |")
     print("|---|---|---|---|---|---|")
     for flight in map(int, options.flights.split(",")):
         print(_row(model, tokenizer, flight, bandwidth, options), flush=True)
@@ -251,12 +252,7 @@ def _bandwidth(device: torch.device) -> float:
     """Bytes a second read and written by large copies."""
     count = 1 << (30 if device.type == "cuda" else 26)
     source, target = (torch.ones(count, dtype=torch.uint8, device=device) for _ in range(2))
-    rates = [2 * count * 10 / _seconds(lambda: [target.copy_(source) for _ in range(10)]) for _ in range(4)]
-    return max(rates)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    return 1 / _rate(work, 1)
+    return max(_rate(lambda: target.copy_(source), 2 * count) for _ in range(40))
 
 
 def _prompts(count: int, length: int, vocabulary: int) -> Prompts:
