@@ -7,9 +7,11 @@ Three sources of judgements, all of questions that are not asked again when it i
   ratings  two people's ratings of three passages that were shown for each of 315 questions: good
            where both say Acceptable or better, bad where both say worse
   shown    the same, and the questions of the training split are asked to the champion's hybrid
-           search: of the five passages shown, the one that the crowd wrote the question about is
-           judged good; where it is not among them, nobody judges
-  pairs    the same, whether the crowd's passage was shown or not
+           search, which shows five passages. Who asked reads from the top: what stands above the
+           passage that the crowd wrote the question about is judged bad, that passage is judged
+           good, what stands below is not read. Where it is not among the five, nothing is judged.
+           This is a rule computed from the set's own answers, not what a person said
+  pairs    the same, and where it is not among the five, the five are bad and it is good
 
 They become a dataset of form `pairs`; the recipe is run on it as a job, as the service does, and
 once more with the judgements shuffled over the questions. Champion, candidate and the shuffled one
@@ -283,10 +285,13 @@ def _by_the_crowd(
 ) -> Iterable[Judged]:
     for ask in domain.questions:
         if ask.part in ("training", "validation"):
-            shown = list(documents(hits(run, ask.text, "hybrid")))[:SHOWN]
-            if asked.judgements == "pairs" or ask.answer in shown:
+            shown = list(documents(hits(run, ask.text, "hybrid")).items())[:SHOWN]
+            names = [document for document, _ in shown]
+            if asked.judgements == "pairs" or ask.answer in names:
+                read = names.index(ask.answer) if ask.answer in names else len(names)
                 chunk = _best_chunk(domain, run, ask.text, ask.answer)
-                yield Judged(domain.name, ask.text, chunk)
+                bad = tuple(text for _, text in shown[:read])
+                yield Judged(domain.name, ask.text, chunk, bad)
 
 
 def _best_chunk(domain: Domain, run: Mapping[str, Any], question: str, document: str) -> str:
