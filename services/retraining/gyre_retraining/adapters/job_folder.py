@@ -16,7 +16,7 @@ from gyre_retraining.recipes import job as jobs
 from gyre_retraining.recipes.schema import RecipeError, parse
 
 TAIL = 256 * 1024
-SCRATCH = ("checkpoints", "model")
+SCRATCH = ("checkpoints", "model", "trials")
 
 
 class JobFolder:
