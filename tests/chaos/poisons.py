@@ -21,8 +21,8 @@ PROTOBUF = {"Content-Type": "application/protobuf"}
 JSON = {"Content-Type": "application/json"}
 HEARD_BY: Mapping[type[Message], tuple[str, ...]] = {
     DocumentReceived: ("ingestion",),
-    DocumentChunked: ("embedding",),
-    DocumentDeleted: ("retrieval",),
+    DocumentChunked: ("embedding", "retraining"),
+    DocumentDeleted: ("retrieval", "retraining"),
     ChunksEmbedded: ("ingestion", "retrieval"),
     ChunksNotEmbedded: ("ingestion",),
     DocumentIndexed: ("ingestion",),

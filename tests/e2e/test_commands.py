@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -85,15 +85,16 @@ async def answer_id(gyre: Gyre, demo: dict[str, Document]) -> str:
     assert isinstance(started, AnswerStarted)
     await gyre.feedback.declare(Metric("helpful", "boolean"))
     await gyre.evaluation.upload_dataset("questions", [{"question": "What is fair use?"}])
-    await _reviewable(gyre, started.answer_id)
+    await _known(lambda: gyre.reviews.add(started.answer_id))
+    await _known(lambda: gyre.training.lineage("answer", started.answer_id))
     return started.answer_id
 
 
-async def _reviewable(gyre: Gyre, answer_id: str) -> None:
+async def _known(ask: Callable[[], Awaitable[object]]) -> None:
     """Its record comes by the bus."""
     for _ in range(300):
         try:
-            await gyre.reviews.add(answer_id)
+            await ask()
         except NotFoundError:
             await asyncio.sleep(0.1)
         else:
