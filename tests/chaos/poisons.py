@@ -79,13 +79,10 @@ def _unusable(tenant: str, collection: str) -> Iterator[Poison]:
     for reason, vector in spoiled.items():
         yield _embedded(tenant, collection, reason, vector)
     yield _embedded(tenant, collection, "vector_not_finite", good * math.inf)
-    yield _embedded(tenant, collection, "embedder_mismatch", good, embedder="stranger-v9")
     yield _embedded(tenant, "no/collection", "bad_collection", good)
 
 
-def _embedded(
-    tenant: str, collection: str, reason: str, vector: np.ndarray, embedder: str = EMBEDDER
-) -> Poison:
+def _embedded(tenant: str, collection: str, reason: str, vector: np.ndarray) -> Poison:
     event = ChunksEmbedded(
         revision=DocumentRevision(
             document_id=f"document-of-{reason}",
@@ -94,7 +91,7 @@ def _embedded(
             revision_id="revision-1",
         ),
         part_count=1,
-        embedder=embedder,
+        embedder=EMBEDDER,
         dimension=DIMENSION,
         attempt=1,
         chunks=[EmbeddedChunk(chunk=Chunk(chunk_id="1", text="Poison."), vector=vector.tobytes())],
