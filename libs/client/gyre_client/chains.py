@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
@@ -225,7 +225,7 @@ class Chains:
             answer_id=run.answer_id,
             status=run.status,
             detail=run.detail,
-            start_time=run.start_time.ToDatetime().astimezone(),
+            start_time=run.start_time.ToDatetime(tzinfo=UTC).astimezone(),
         )
 
 

@@ -167,7 +167,7 @@ class FeedbackClient:
             )
         (found,) = reply.rows
         known = found.HasField("event_time")
-        moment = found.event_time.ToDatetime().astimezone() if known else None
+        moment = found.event_time.ToDatetime(tzinfo=UTC).astimezone() if known else None
         return Features(entity_id, metric, dict(found.values), moment)
 
     async def quarantine(self, *, reason: str = "") -> Sequence[Feedback]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from gyre.feedback.v1 import feedback_pb2 as pb
 from gyre.feedback.v1 import service_pb2 as wire
@@ -92,7 +92,7 @@ class Feedback:
             principal=message.principal,
             rater=given.source.rater,
             rationale=given.rationale,
-            receive_time=message.receive_time.ToDatetime().astimezone(),
+            receive_time=message.receive_time.ToDatetime(tzinfo=UTC).astimezone(),
             prompt=f"{answer.prompt_name}/{answer.prompt_version}" if answer.prompt_name else "",
             model=answer.model,
             reason=message.reason,

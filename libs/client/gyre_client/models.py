@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -272,4 +272,4 @@ def _seconds(duration: Duration) -> float:
 
 
 def _time(timestamp: Timestamp) -> datetime:
-    return timestamp.ToDatetime().astimezone()
+    return timestamp.ToDatetime(tzinfo=UTC).astimezone()

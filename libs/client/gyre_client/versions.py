@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -31,7 +31,7 @@ class LabelMove:
             message.to_version,
             message.author,
             message.message,
-            message.move_time.ToDatetime().astimezone(),
+            message.move_time.ToDatetime(tzinfo=UTC).astimezone(),
         )
 
 
@@ -57,7 +57,7 @@ class PromptVersion:
             labels=tuple(message.labels),
             message=message.message,
             author=message.author,
-            register_time=message.register_time.ToDatetime().astimezone(),
+            register_time=message.register_time.ToDatetime(tzinfo=UTC).astimezone(),
             digest=message.digest,
             content=MessageToDict(message.content, preserving_proto_field_name=True),
         )
@@ -85,7 +85,7 @@ class ChainVersion:
             labels=tuple(message.labels),
             message=message.message,
             author=message.author,
-            register_time=message.register_time.ToDatetime().astimezone(),
+            register_time=message.register_time.ToDatetime(tzinfo=UTC).astimezone(),
             digest=message.digest,
             definition=message.definition,
         )

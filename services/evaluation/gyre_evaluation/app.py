@@ -187,6 +187,7 @@ def _offline(
         timeout=settings.call_timeout,
     )
     runs, datasets = DatabaseRuns(database), DatabaseDatasets(database)
+    every = {**RULES, **JUDGED}
     statistics = WorkerStatistics(worker)
     bench = Bench(
         runs,
@@ -202,7 +203,7 @@ def _offline(
         datasets,
         statistics,
         pages,
-        {**RULES, **JUDGED},
+        every,
         least=settings.minimum_pairs,
     )
     work = WorkOnRuns(
@@ -217,7 +218,6 @@ def _offline(
     starting = StartRuns(runs, datasets, metrics=known, call=work.call)
     history = History(DatabaseReplays(database), recorded, datasets, runs)
     advancing = AdvanceReplays(history, starting, comparing, failed=_run_failed)
-    every = {**RULES, **JUDGED}
     gates = DatabaseGates(database)
     gating = AdvanceGates(
         GateBench(gates, recorded, datasets, runs, statistics, every),

@@ -13,8 +13,14 @@ import orjson
 
 LINE_LIMIT = 256 * 1024 * 1024
 IDLE_SECONDS = 300.0
-# One thread: this process must not crowd out the services beside it.
-THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "svg"}
+# One thread: this process must not crowd out the services beside it. And it tells nobody of itself.
+SURROUNDINGS = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MPLBACKEND": "svg",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+}
 
 
 class JobFailed(Exception):
@@ -92,7 +98,7 @@ class Worker:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 # Nothing of our own environment: it may hold secrets.
-                env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **THREADS},
+                env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **SURROUNDINGS},
                 limit=LINE_LIMIT,
                 start_new_session=True,
             )
