@@ -96,6 +96,20 @@ class Stage:
                     return now
                 await asyncio.gather(*(self.ask() for _ in range(4)))
 
+    async def answers_with(self, model: str) -> None:
+        """What was decided is in force a moment later."""
+        async with asyncio.timeout(PATIENCE):
+            while await self._answering() != model:
+                await asyncio.sleep(0.05)
+
+    async def _answering(self) -> str:
+        told = self.gyre.generate(
+            [ChatMessage("user", "Hello")], parameters=Parameters(max_tokens=2)
+        )
+        events = [event async for event in told]
+        assert isinstance(events[0], AnswerStarted)
+        return events[0].model
+
     async def gone(self, name: str) -> None:
         """As soon as the model server has let go of it."""
         control = self.triton.control()
@@ -215,7 +229,7 @@ async def test_one_candidate_goes_to_everybody_and_another_one_is_taken_back(
         states = [change["to_state"] for change in promoted["changes"]]
         assert promoted["state"] == "PROMOTED", promoted["changes"][-1]
         assert states == ["LOADING", "PROBING", "SHADOW", "CANARY", "CANARY", "PROMOTED"]
-        assert await answering(stage) == BETTER
+        await stage.answers_with(BETTER)
 
         begun = await stage.gyre.rollouts.start(
             "model", WORSE, name=CHAMPION, workload="generate", model_uri="worse", plan=PLAN
@@ -224,7 +238,7 @@ async def test_one_candidate_goes_to_everybody_and_another_one_is_taken_back(
         back = await stage.ended(begun)
         assert back["state"] == "ROLLED_BACK"
         assert "feedback.helpful" in back["changes"][-1]["reason"]
-        assert await answering(stage) == BETTER
+        await stage.answers_with(BETTER)
         await stage.gone(WORSE)
         control = triton.control()
         assert {name for name in (CHAMPION, BETTER) if control.states()[name] == "READY"} == {
@@ -237,10 +251,3 @@ async def test_one_candidate_goes_to_everybody_and_another_one_is_taken_back(
     assert one.rollout.changes[-1].evidence.metrics
     (one,) = stage.said("ModelRolledBack")
     assert (one.rollout.candidate, one.was_promoted) == (WORSE, False)
-
-
-async def answering(stage: Stage) -> str:
-    told = stage.gyre.generate([ChatMessage("user", "Hello")], parameters=Parameters(max_tokens=2))
-    events = [event async for event in told]
-    assert isinstance(events[0], AnswerStarted)
-    return events[0].model

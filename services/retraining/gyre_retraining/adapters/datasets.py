@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import hashlib
 import json
@@ -77,8 +78,9 @@ class FolderDatasetStore:
     def _sweep(self) -> None:
         """What a process that was killed left: nobody writes on a dataset for so long."""
         for path in self._root.glob(f"{UNFINISHED}*"):
-            if time.time() - path.stat().st_mtime > ABANDONED:
-                shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # published a moment ago
+                if time.time() - path.stat().st_mtime > ABANDONED:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def _folder(self, name: str) -> Path:
         """Raises `DatasetUnknown`, also for what is no id: it must not name another folder."""
