@@ -22,21 +22,24 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from gyre.common.v1 import chunk_pb2 as gyre_dot_common_dot_v1_dot_chunk__pb2
 from gyre.common.v1 import document_pb2 as gyre_dot_common_dot_v1_dot_document__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egyre/embedding/v1/events.proto\x12\x11gyre.embedding.v1\x1a\x1agyre/common/v1/chunk.proto\x1a\x1dgyre/common/v1/document.proto\"E\n\rEmbeddedChunk\x12$\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x15.gyre.common.v1.Chunk\x12\x0e\n\x06vector\x18\x02 \x01(\x0c\"\x84\x02\n\x0e\x43hunksEmbedded\x12\x32\n\x08revision\x18\x01 \x01(\x0b\x32 .gyre.common.v1.DocumentRevision\x12.\n\x06source\x18\x02 \x01(\x0b\x32\x1e.gyre.common.v1.DocumentSource\x12\x12\n\npart_index\x18\x03 \x01(\x05\x12\x12\n\npart_count\x18\x04 \x01(\x05\x12\x30\n\x06\x63hunks\x18\x05 \x03(\x0b\x32 .gyre.embedding.v1.EmbeddedChunk\x12\x10\n\x08\x65mbedder\x18\x06 \x01(\t\x12\x11\n\tdimension\x18\x07 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x08 \x01(\x05\"\x8e\x01\n\x11\x43hunksNotEmbedded\x12\x32\n\x08revision\x18\x01 \x01(\x0b\x32 .gyre.common.v1.DocumentRevision\x12\x12\n\npart_index\x18\x02 \x01(\x05\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x10\n\x08\x65mbedder\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egyre/embedding/v1/events.proto\x12\x11gyre.embedding.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agyre/common/v1/chunk.proto\x1a\x1dgyre/common/v1/document.proto\"E\n\rEmbeddedChunk\x12$\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x15.gyre.common.v1.Chunk\x12\x0e\n\x06vector\x18\x02 \x01(\x0c\"\x84\x02\n\x0e\x43hunksEmbedded\x12\x32\n\x08revision\x18\x01 \x01(\x0b\x32 .gyre.common.v1.DocumentRevision\x12.\n\x06source\x18\x02 \x01(\x0b\x32\x1e.gyre.common.v1.DocumentSource\x12\x12\n\npart_index\x18\x03 \x01(\x05\x12\x12\n\npart_count\x18\x04 \x01(\x05\x12\x30\n\x06\x63hunks\x18\x05 \x03(\x0b\x32 .gyre.embedding.v1.EmbeddedChunk\x12\x10\n\x08\x65mbedder\x18\x06 \x01(\t\x12\x11\n\tdimension\x18\x07 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x08 \x01(\x05\"\x8e\x01\n\x11\x43hunksNotEmbedded\x12\x32\n\x08revision\x18\x01 \x01(\x0b\x32 .gyre.common.v1.DocumentRevision\x12\x12\n\npart_index\x18\x02 \x01(\x05\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x10\n\x08\x65mbedder\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\"\x9e\x01\n\rEmbedderReady\x12\x10\n\x08\x65mbedder\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\r\n\x05model\x18\x03 \x01(\t\x12\x13\n\x0btraining_id\x18\x04 \x01(\t\x12\x14\n\x0c\x63ontent_hash\x18\x05 \x01(\t\x12.\n\nready_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gyre.embedding.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EMBEDDEDCHUNK']._serialized_start=112
-  _globals['_EMBEDDEDCHUNK']._serialized_end=181
-  _globals['_CHUNKSEMBEDDED']._serialized_start=184
-  _globals['_CHUNKSEMBEDDED']._serialized_end=444
-  _globals['_CHUNKSNOTEMBEDDED']._serialized_start=447
-  _globals['_CHUNKSNOTEMBEDDED']._serialized_end=589
+  _globals['_EMBEDDEDCHUNK']._serialized_start=145
+  _globals['_EMBEDDEDCHUNK']._serialized_end=214
+  _globals['_CHUNKSEMBEDDED']._serialized_start=217
+  _globals['_CHUNKSEMBEDDED']._serialized_end=477
+  _globals['_CHUNKSNOTEMBEDDED']._serialized_start=480
+  _globals['_CHUNKSNOTEMBEDDED']._serialized_end=622
+  _globals['_EMBEDDERREADY']._serialized_start=625
+  _globals['_EMBEDDERREADY']._serialized_end=783
 # @@protoc_insertion_point(module_scope)

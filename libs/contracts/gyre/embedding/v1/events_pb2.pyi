@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from gyre.common.v1 import chunk_pb2 as _chunk_pb2
 from gyre.common.v1 import document_pb2 as _document_pb2
@@ -143,3 +144,47 @@ class ChunksNotEmbedded(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChunksNotEmbedded: _TypeAlias = ChunksNotEmbedded  # noqa: Y015
+
+@_typing.final
+class EmbedderReady(_message.Message):
+    """A trained embedding model is on the model server and makes usable vectors."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EMBEDDER_FIELD_NUMBER: _builtins.int
+    DIMENSION_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    TRAINING_ID_FIELD_NUMBER: _builtins.int
+    CONTENT_HASH_FIELD_NUMBER: _builtins.int
+    READY_TIME_FIELD_NUMBER: _builtins.int
+    embedder: _builtins.str
+    """Its name there, which never means another content."""
+    dimension: _builtins.int
+    """Numbers per vector."""
+    model: _builtins.str
+    """Name and version in the model registry, `NAME/VERSION`."""
+    training_id: _builtins.str
+    """The training that made it."""
+    content_hash: _builtins.str
+    """SHA-256 of the served content, as in the registry."""
+    @_builtins.property
+    def ready_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was ready."""
+
+    def __init__(
+        self,
+        *,
+        embedder: _builtins.str = ...,
+        dimension: _builtins.int = ...,
+        model: _builtins.str = ...,
+        training_id: _builtins.str = ...,
+        content_hash: _builtins.str = ...,
+        ready_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ready_time", b"ready_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_hash", b"content_hash", "dimension", b"dimension", "embedder", b"embedder", "model", b"model", "ready_time", b"ready_time", "training_id", b"training_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmbedderReady: _TypeAlias = EmbedderReady  # noqa: Y015

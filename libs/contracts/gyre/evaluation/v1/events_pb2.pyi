@@ -538,8 +538,9 @@ class GateDecided(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     NEEDS_APPROVAL_FIELD_NUMBER: _builtins.int
     DECIDE_TIME_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     gate_id: _builtins.str
-    """The gate."""
+    """The gate; empty where no policy was declared for the workload, which is `insufficient`."""
     workload: _builtins.str
     """Workload."""
     policy_version: _builtins.int
@@ -548,6 +549,8 @@ class GateDecided(_message.Message):
     """`pass`, `fail` or `insufficient`; the last is never a pass."""
     needs_approval: _builtins.bool
     """True where a person must say yes before anything follows from a pass."""
+    cause: _builtins.str
+    """What waits for it: id of a rollout or of a reindexing; empty where a person asked."""
     @_builtins.property
     def candidate(self) -> _scores_pb2.Target:
         """What shall take the champion's place."""
@@ -576,10 +579,11 @@ class GateDecided(_message.Message):
         reasons: _abc.Iterable[_builtins.str] | None = ...,
         needs_approval: _builtins.bool = ...,
         decide_time: _timestamp_pb2.Timestamp | None = ...,
+        cause: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "champion", b"champion", "decide_time", b"decide_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "champion", b"champion", "decide_time", b"decide_time", "gate_id", b"gate_id", "needs_approval", b"needs_approval", "policy_version", b"policy_version", "reasons", b"reasons", "verdict", b"verdict", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "cause", b"cause", "champion", b"champion", "decide_time", b"decide_time", "gate_id", b"gate_id", "needs_approval", b"needs_approval", "policy_version", b"policy_version", "reasons", b"reasons", "verdict", b"verdict", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -598,6 +602,7 @@ class GateApproved(_message.Message):
     PRINCIPAL_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     APPROVE_TIME_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     gate_id: _builtins.str
     """The gate."""
     workload: _builtins.str
@@ -608,6 +613,8 @@ class GateApproved(_message.Message):
     """Who."""
     reason: _builtins.str
     """Why."""
+    cause: _builtins.str
+    """As in GateDecided."""
     @_builtins.property
     def candidate(self) -> _scores_pb2.Target:
         """What shall take the champion's place."""
@@ -626,11 +633,66 @@ class GateApproved(_message.Message):
         principal: _builtins.str = ...,
         reason: _builtins.str = ...,
         approve_time: _timestamp_pb2.Timestamp | None = ...,
+        cause: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "candidate", b"candidate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "candidate", b"candidate", "gate_id", b"gate_id", "granted", b"granted", "principal", b"principal", "reason", b"reason", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "candidate", b"candidate", "cause", b"cause", "gate_id", b"gate_id", "granted", b"granted", "principal", b"principal", "reason", b"reason", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GateApproved: _TypeAlias = GateApproved  # noqa: Y015
+
+@_typing.final
+class UserForgotten(_message.Message):
+    """This service holds nothing any more of a person who was to be forgotten."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ErasedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ERASURE_ID_FIELD_NUMBER: _builtins.int
+    ERASED_FIELD_NUMBER: _builtins.int
+    FORGET_TIME_FIELD_NUMBER: _builtins.int
+    erasure_id: _builtins.str
+    """The erasure, as it was asked for."""
+    @_builtins.property
+    def erased(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many things were erased, by kind, e.g. `judgements`."""
+
+    @_builtins.property
+    def forget_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        erasure_id: _builtins.str = ...,
+        erased: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        forget_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["forget_time", b"forget_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased", b"erased", "erasure_id", b"erasure_id", "forget_time", b"forget_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UserForgotten: _TypeAlias = UserForgotten  # noqa: Y015

@@ -27,17 +27,17 @@ from gyre.evaluation.v1 import scores_pb2 as gyre_dot_evaluation_dot_v1_dot_scor
 from gyre.evaluation.v1 import service_pb2 as gyre_dot_evaluation_dot_v1_dot_service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dgyre/evaluation/v1/gate.proto\x12\x12gyre.evaluation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fgyre/evaluation/v1/scores.proto\x1a gyre/evaluation/v1/service.proto\"~\n\nGatePolicy\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04yaml\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x87\x02\n\tGateCheck\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05slice\x18\x03 \x01(\t\x12\x30\n\x07verdict\x18\x04 \x01(\x0e\x32\x1f.gyre.evaluation.v1.GateVerdict\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\r\n\x05pairs\x18\x06 \x01(\x05\x12\x15\n\x08\x63hampion\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tcandidate\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x03low\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x11\n\x04high\x18\n \x01(\x01H\x03\x88\x01\x01\x42\x0b\n\t_championB\x0c\n\n_candidateB\x06\n\x04_lowB\x07\n\x05_high\"l\n\x0cGateApproval\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07granted\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xbe\x04\n\x04Gate\x12\x0f\n\x07gate_id\x18\x01 \x01(\t\x12\x10\n\x08workload\x18\x02 \x01(\t\x12\x16\n\x0epolicy_version\x18\x03 \x01(\x05\x12-\n\tcandidate\x18\x04 \x01(\x0b\x32\x1a.gyre.evaluation.v1.Target\x12,\n\x08\x63hampion\x18\x05 \x01(\x0b\x32\x1a.gyre.evaluation.v1.Target\x12,\n\x05state\x18\x06 \x01(\x0e\x32\x1d.gyre.evaluation.v1.GateState\x12\x30\n\x07verdict\x18\x07 \x01(\x0e\x32\x1f.gyre.evaluation.v1.GateVerdict\x12\x13\n\x0bmay_proceed\x18\x08 \x01(\x08\x12\x16\n\x0eneeds_approval\x18\t \x01(\x08\x12\x33\n\tapprovals\x18\n \x03(\x0b\x32 .gyre.evaluation.v1.GateApproval\x12-\n\x06\x63hecks\x18\x0b \x03(\x0b\x32\x1d.gyre.evaluation.v1.GateCheck\x12\x10\n\x08\x65xamples\x18\x0c \x01(\x05\x12\x0c\n\x04\x64one\x18\r \x01(\x05\x12\x0f\n\x07run_ids\x18\x0e \x03(\t\x12\r\n\x05label\x18\x0f \x01(\t\x12\x0e\n\x06\x61uthor\x18\x10 \x01(\t\x12/\n\x0b\x63reate_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"9\n\x18\x44\x65\x63lareGatePolicyRequest\x12\x0c\n\x04yaml\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"[\n\x19\x44\x65\x63lareGatePolicyResponse\x12.\n\x06policy\x18\x01 \x01(\x0b\x32\x1e.gyre.evaluation.v1.GatePolicy\x12\x0e\n\x06is_new\x18\x02 \x01(\x08\"9\n\x14GetGatePolicyRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"G\n\x15GetGatePolicyResponse\x12.\n\x06policy\x18\x01 \x01(\x0b\x32\x1e.gyre.evaluation.v1.GatePolicy\"\xa6\x01\n\x10StartGateRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12-\n\tcandidate\x18\x02 \x01(\x0b\x32\x1a.gyre.evaluation.v1.Target\x12,\n\x08\x63hampion\x18\x03 \x01(\x0b\x32\x1a.gyre.evaluation.v1.Target\x12\r\n\x05label\x18\x04 \x01(\t\x12\x14\n\x0c\x63reation_key\x18\x05 \x01(\t\";\n\x11StartGateResponse\x12&\n\x04gate\x18\x01 \x01(\x0b\x32\x18.gyre.evaluation.v1.Gate\"!\n\x0eGetGateRequest\x12\x0f\n\x07gate_id\x18\x01 \x01(\t\"9\n\x0fGetGateResponse\x12&\n\x04gate\x18\x01 \x01(\x0b\x32\x18.gyre.evaluation.v1.Gate\"K\n\x10ListGatesRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x11ListGatesResponse\x12\'\n\x05gates\x18\x01 \x03(\x0b\x32\x18.gyre.evaluation.v1.Gate\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x10WatchGateRequest\x12\x0f\n\x07gate_id\x18\x01 \x01(\t\";\n\x11WatchGateResponse\x12&\n\x04gate\x18\x01 \x01(\x0b\x32\x18.gyre.evaluation.v1.Gate\"$\n\x11\x43\x61ncelGateRequest\x12\x0f\n\x07gate_id\x18\x01 \x01(\t\"<\n\x12\x43\x61ncelGateResponse\x12&\n\x04gate\x18\x01 \x01(\x0b\x32\x18.gyre.evaluation.v1.Gate\"F\n\x12\x41pproveGateRequest\x12\x0f\n\x07gate_id\x18\x01 \x01(\t\x12\x0f\n\x07granted\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"=\n\x13\x41pproveGateResponse\x12&\n\x04gate\x18\x01 \x01(\x0b\x32\x18.gyre.evaluation.v1.Gate\"Y\n\x14GetGateReportRequest\x12\x0f\n\x07gate_id\x18\x01 \x01(\t\x12\x30\n\x06\x66ormat\x18\x02 \x01(\x0e\x32 .gyre.evaluation.v1.ReportFormat\"%\n\x15GetGateReportResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c*q\n\tGateState\x12\x1a\n\x16GATE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12GATE_STATE_RUNNING\x10\x01\x12\x16\n\x12GATE_STATE_DECIDED\x10\x02\x12\x18\n\x14GATE_STATE_CANCELLED\x10\x03*x\n\x0bGateVerdict\x12\x1c\n\x18GATE_VERDICT_UNSPECIFIED\x10\x00\x12\x15\n\x11GATE_VERDICT_PASS\x10\x01\x12\x15\n\x11GATE_VERDICT_FAIL\x10\x02\x12\x1d\n\x19GATE_VERDICT_INSUFFICIENT\x10\x03\x32\xee\x06\n\x0bGateService\x12p\n\x11\x44\x65\x63lareGatePolicy\x12,.gyre.evaluation.v1.DeclareGatePolicyRequest\x1a-.gyre.evaluation.v1.DeclareGatePolicyResponse\x12\x64\n\rGetGatePolicy\x12(.gyre.evaluation.v1.GetGatePolicyRequest\x1a).gyre.evaluation.v1.GetGatePolicyResponse\x12X\n\tStartGate\x12$.gyre.evaluation.v1.StartGateRequest\x1a%.gyre.evaluation.v1.StartGateResponse\x12R\n\x07GetGate\x12\".gyre.evaluation.v1.GetGateRequest\x1a#.gyre.evaluation.v1.GetGateResponse\x12X\n\tListGates\x12$.gyre.evaluation.v1.ListGatesRequest\x1a%.gyre.evaluation.v1.ListGatesResponse\x12Z\n\tWatchGate\x12$.gyre.evaluation.v1.WatchGateRequest\x1a%.gyre.evaluation.v1.WatchGateResponse0\x01\x12[\n\nCancelGate\x12%.gyre.evaluation.v1.CancelGateRequest\x1a&.gyre.evaluation.v1.CancelGateResponse\x12^\n\x0b\x41pproveGate\x12&.gyre.evaluation.v1.ApproveGateRequest\x1a\'.gyre.evaluation.v1.ApproveGateResponse\x12\x66\n\rGetGateReport\x12(.gyre.evaluation.v1.GetGateReportRequest\x1a).gyre.evaluation.v1.GetGateReportResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dgyre/evaluation/v1/gate.proto\x12\x12gyre.evaluation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fgyre/evaluation/v1/scores.proto\x1a gyre/evaluation/v1/service.proto\"~\n\nGatePolicy\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04yaml\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x87\x02\n\tGateCheck\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05slice\x18\x03 \x01(\t\x12\x30\n\x07verdict\x18\x04 \x01(\x0e\x32\x1f.gyre.evaluation.v1.GateVerdict\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\r\n\x05pairs\x18\x06 \x01(\x05\x12\x15\n\x08\x63hampion\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tcandidate\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x03low\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x11\n\x04high\x18\n \x01(\x01H\x03\x88\x01\x01\x42\x0b\n\t_championB\x0c\n\n_candidateB\x06\n\x04_lowB\x07\n\x05_high\"l\n\x0cGateApproval\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07granted\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xcd\x04\n\x04Gate\x12\x0f\n\x07gate_id\x18\x01 \x01(\t\x12\x10\n\x08workload\x18\x02 \x01(\t\x12\x16\n\x0epolicy_version\x18\x03 \x01(\x05\x12-\n\tcandidate\x18\x04 \x01(\x0b\x32\x1a.gyre.evaluation.v1.Target\x12,\n\x08\x63hampion\x18\x05 \x01(\x0b\x32\x1a.gyre.evaluation.v1.Target\x12,\n\x05state\x18\x06 \x01(\x0e\x32\x1d.gyre.evaluation.v1.GateState\x12\x30\n\x07verdict\x18\x07 \x01(\x0e\x32\x1f.gyre.evaluation.v1.GateVerdict\x12\x13\n\x0bmay_proceed\x18\x08 \x01(\x08\x12\x16\n\x0eneeds_approval\x18\t \x01(\x08\x12\x33\n\tapprovals\x18\n \x03(\x0b\x32 .gyre.evaluation.v1.GateApproval\x12-\n\x06\x63hecks\x18\x0b \x03(\x0b\x32\x1d.gyre.evaluation.v1.GateCheck\x12\x10\n\x08\x65xamples\x18\x0c \x01(\x05\x12\x0c\n\x04\x64one\x18\r \x01(\x05\x12\x0f\n\x07run_ids\x18\x0e \x03(\t\x12\r\n\x05label\x18\x0f \x01(\t\x12\x0e\n\x06\x61uthor\x18\x10 \x01(\t\x12/\n\x0b\x63reate_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63\x61use\x18\x13 \x01(\t\"9\n\x18\x44\x65\x63lareGatePolicyRequest\x12\x0c\n\x04yaml\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"[\n\x19\x44\x65\x63lareGatePolicyResponse\x12.\n\x06policy\x18\x01 \x01(\x0b\x32\x1e.gyre.evaluation.v1.GatePolicy\x12\x0e\n\x06is_new\x18\x02 \x01(\x08\"9\n\x14GetGatePolicyRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"G\n\x15GetGatePolicyResponse\x12.\n\x06policy\x18\x01 \x01(\x0b\x32\x1e.gyre.evaluation.v1.GatePolicy\"\xa6\x01\n\x10StartGateRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12-\n\tcandidate\x18\x02 \x01(\x0b\x32\x1a.gyre.evaluation.v1.Target\x12,\n\x08\x63hampion\x18\x03 \x01(\x0b\x32\x1a.gyre.evaluation.v1.Target\x12\r\n\x05label\x18\x04 \x01(\t\x12\x14\n\x0c\x63reation_key\x18\x05 \x01(\t\";\n\x11StartGateResponse\x12&\n\x04gate\x18\x01 \x01(\x0b\x32\x18.gyre.evaluation.v1.Gate\"!\n\x0eGetGateRequest\x12\x0f\n\x07gate_id\x18\x01 \x01(\t\"9\n\x0fGetGateResponse\x12&\n\x04gate\x18\x01 \x01(\x0b\x32\x18.gyre.evaluation.v1.Gate\"K\n\x10ListGatesRequest\x12\x10\n\x08workload\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x11ListGatesResponse\x12\'\n\x05gates\x18\x01 \x03(\x0b\x32\x18.gyre.evaluation.v1.Gate\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x10WatchGateRequest\x12\x0f\n\x07gate_id\x18\x01 \x01(\t\";\n\x11WatchGateResponse\x12&\n\x04gate\x18\x01 \x01(\x0b\x32\x18.gyre.evaluation.v1.Gate\"$\n\x11\x43\x61ncelGateRequest\x12\x0f\n\x07gate_id\x18\x01 \x01(\t\"<\n\x12\x43\x61ncelGateResponse\x12&\n\x04gate\x18\x01 \x01(\x0b\x32\x18.gyre.evaluation.v1.Gate\"F\n\x12\x41pproveGateRequest\x12\x0f\n\x07gate_id\x18\x01 \x01(\t\x12\x0f\n\x07granted\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"=\n\x13\x41pproveGateResponse\x12&\n\x04gate\x18\x01 \x01(\x0b\x32\x18.gyre.evaluation.v1.Gate\"Y\n\x14GetGateReportRequest\x12\x0f\n\x07gate_id\x18\x01 \x01(\t\x12\x30\n\x06\x66ormat\x18\x02 \x01(\x0e\x32 .gyre.evaluation.v1.ReportFormat\"%\n\x15GetGateReportResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c*q\n\tGateState\x12\x1a\n\x16GATE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12GATE_STATE_RUNNING\x10\x01\x12\x16\n\x12GATE_STATE_DECIDED\x10\x02\x12\x18\n\x14GATE_STATE_CANCELLED\x10\x03*x\n\x0bGateVerdict\x12\x1c\n\x18GATE_VERDICT_UNSPECIFIED\x10\x00\x12\x15\n\x11GATE_VERDICT_PASS\x10\x01\x12\x15\n\x11GATE_VERDICT_FAIL\x10\x02\x12\x1d\n\x19GATE_VERDICT_INSUFFICIENT\x10\x03\x32\xee\x06\n\x0bGateService\x12p\n\x11\x44\x65\x63lareGatePolicy\x12,.gyre.evaluation.v1.DeclareGatePolicyRequest\x1a-.gyre.evaluation.v1.DeclareGatePolicyResponse\x12\x64\n\rGetGatePolicy\x12(.gyre.evaluation.v1.GetGatePolicyRequest\x1a).gyre.evaluation.v1.GetGatePolicyResponse\x12X\n\tStartGate\x12$.gyre.evaluation.v1.StartGateRequest\x1a%.gyre.evaluation.v1.StartGateResponse\x12R\n\x07GetGate\x12\".gyre.evaluation.v1.GetGateRequest\x1a#.gyre.evaluation.v1.GetGateResponse\x12X\n\tListGates\x12$.gyre.evaluation.v1.ListGatesRequest\x1a%.gyre.evaluation.v1.ListGatesResponse\x12Z\n\tWatchGate\x12$.gyre.evaluation.v1.WatchGateRequest\x1a%.gyre.evaluation.v1.WatchGateResponse0\x01\x12[\n\nCancelGate\x12%.gyre.evaluation.v1.CancelGateRequest\x1a&.gyre.evaluation.v1.CancelGateResponse\x12^\n\x0b\x41pproveGate\x12&.gyre.evaluation.v1.ApproveGateRequest\x1a\'.gyre.evaluation.v1.ApproveGateResponse\x12\x66\n\rGetGateReport\x12(.gyre.evaluation.v1.GetGateReportRequest\x1a).gyre.evaluation.v1.GetGateReportResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gyre.evaluation.v1.gate_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GATESTATE']._serialized_start=2469
-  _globals['_GATESTATE']._serialized_end=2582
-  _globals['_GATEVERDICT']._serialized_start=2584
-  _globals['_GATEVERDICT']._serialized_end=2704
+  _globals['_GATESTATE']._serialized_start=2484
+  _globals['_GATESTATE']._serialized_end=2597
+  _globals['_GATEVERDICT']._serialized_start=2599
+  _globals['_GATEVERDICT']._serialized_end=2719
   _globals['_GATEPOLICY']._serialized_start=153
   _globals['_GATEPOLICY']._serialized_end=279
   _globals['_GATECHECK']._serialized_start=282
@@ -45,43 +45,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GATEAPPROVAL']._serialized_start=547
   _globals['_GATEAPPROVAL']._serialized_end=655
   _globals['_GATE']._serialized_start=658
-  _globals['_GATE']._serialized_end=1232
-  _globals['_DECLAREGATEPOLICYREQUEST']._serialized_start=1234
-  _globals['_DECLAREGATEPOLICYREQUEST']._serialized_end=1291
-  _globals['_DECLAREGATEPOLICYRESPONSE']._serialized_start=1293
-  _globals['_DECLAREGATEPOLICYRESPONSE']._serialized_end=1384
-  _globals['_GETGATEPOLICYREQUEST']._serialized_start=1386
-  _globals['_GETGATEPOLICYREQUEST']._serialized_end=1443
-  _globals['_GETGATEPOLICYRESPONSE']._serialized_start=1445
-  _globals['_GETGATEPOLICYRESPONSE']._serialized_end=1516
-  _globals['_STARTGATEREQUEST']._serialized_start=1519
-  _globals['_STARTGATEREQUEST']._serialized_end=1685
-  _globals['_STARTGATERESPONSE']._serialized_start=1687
-  _globals['_STARTGATERESPONSE']._serialized_end=1746
-  _globals['_GETGATEREQUEST']._serialized_start=1748
-  _globals['_GETGATEREQUEST']._serialized_end=1781
-  _globals['_GETGATERESPONSE']._serialized_start=1783
-  _globals['_GETGATERESPONSE']._serialized_end=1840
-  _globals['_LISTGATESREQUEST']._serialized_start=1842
-  _globals['_LISTGATESREQUEST']._serialized_end=1917
-  _globals['_LISTGATESRESPONSE']._serialized_start=1919
-  _globals['_LISTGATESRESPONSE']._serialized_end=2004
-  _globals['_WATCHGATEREQUEST']._serialized_start=2006
-  _globals['_WATCHGATEREQUEST']._serialized_end=2041
-  _globals['_WATCHGATERESPONSE']._serialized_start=2043
-  _globals['_WATCHGATERESPONSE']._serialized_end=2102
-  _globals['_CANCELGATEREQUEST']._serialized_start=2104
-  _globals['_CANCELGATEREQUEST']._serialized_end=2140
-  _globals['_CANCELGATERESPONSE']._serialized_start=2142
-  _globals['_CANCELGATERESPONSE']._serialized_end=2202
-  _globals['_APPROVEGATEREQUEST']._serialized_start=2204
-  _globals['_APPROVEGATEREQUEST']._serialized_end=2274
-  _globals['_APPROVEGATERESPONSE']._serialized_start=2276
-  _globals['_APPROVEGATERESPONSE']._serialized_end=2337
-  _globals['_GETGATEREPORTREQUEST']._serialized_start=2339
-  _globals['_GETGATEREPORTREQUEST']._serialized_end=2428
-  _globals['_GETGATEREPORTRESPONSE']._serialized_start=2430
-  _globals['_GETGATEREPORTRESPONSE']._serialized_end=2467
-  _globals['_GATESERVICE']._serialized_start=2707
-  _globals['_GATESERVICE']._serialized_end=3585
+  _globals['_GATE']._serialized_end=1247
+  _globals['_DECLAREGATEPOLICYREQUEST']._serialized_start=1249
+  _globals['_DECLAREGATEPOLICYREQUEST']._serialized_end=1306
+  _globals['_DECLAREGATEPOLICYRESPONSE']._serialized_start=1308
+  _globals['_DECLAREGATEPOLICYRESPONSE']._serialized_end=1399
+  _globals['_GETGATEPOLICYREQUEST']._serialized_start=1401
+  _globals['_GETGATEPOLICYREQUEST']._serialized_end=1458
+  _globals['_GETGATEPOLICYRESPONSE']._serialized_start=1460
+  _globals['_GETGATEPOLICYRESPONSE']._serialized_end=1531
+  _globals['_STARTGATEREQUEST']._serialized_start=1534
+  _globals['_STARTGATEREQUEST']._serialized_end=1700
+  _globals['_STARTGATERESPONSE']._serialized_start=1702
+  _globals['_STARTGATERESPONSE']._serialized_end=1761
+  _globals['_GETGATEREQUEST']._serialized_start=1763
+  _globals['_GETGATEREQUEST']._serialized_end=1796
+  _globals['_GETGATERESPONSE']._serialized_start=1798
+  _globals['_GETGATERESPONSE']._serialized_end=1855
+  _globals['_LISTGATESREQUEST']._serialized_start=1857
+  _globals['_LISTGATESREQUEST']._serialized_end=1932
+  _globals['_LISTGATESRESPONSE']._serialized_start=1934
+  _globals['_LISTGATESRESPONSE']._serialized_end=2019
+  _globals['_WATCHGATEREQUEST']._serialized_start=2021
+  _globals['_WATCHGATEREQUEST']._serialized_end=2056
+  _globals['_WATCHGATERESPONSE']._serialized_start=2058
+  _globals['_WATCHGATERESPONSE']._serialized_end=2117
+  _globals['_CANCELGATEREQUEST']._serialized_start=2119
+  _globals['_CANCELGATEREQUEST']._serialized_end=2155
+  _globals['_CANCELGATERESPONSE']._serialized_start=2157
+  _globals['_CANCELGATERESPONSE']._serialized_end=2217
+  _globals['_APPROVEGATEREQUEST']._serialized_start=2219
+  _globals['_APPROVEGATEREQUEST']._serialized_end=2289
+  _globals['_APPROVEGATERESPONSE']._serialized_start=2291
+  _globals['_APPROVEGATERESPONSE']._serialized_end=2352
+  _globals['_GETGATEREPORTREQUEST']._serialized_start=2354
+  _globals['_GETGATEREPORTREQUEST']._serialized_end=2443
+  _globals['_GETGATEREPORTRESPONSE']._serialized_start=2445
+  _globals['_GETGATEREPORTRESPONSE']._serialized_end=2482
+  _globals['_GATESERVICE']._serialized_start=2722
+  _globals['_GATESERVICE']._serialized_end=3600
 # @@protoc_insertion_point(module_scope)

@@ -251,6 +251,7 @@ class Gate(_message.Message):
     AUTHOR_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     gate_id: _builtins.str
     """UUIDv7."""
     workload: _builtins.str
@@ -273,6 +274,8 @@ class Gate(_message.Message):
     """Free name for people."""
     author: _builtins.str
     """Who started it."""
+    cause: _builtins.str
+    """What waits for it: id of a rollout or of a reindexing; empty where a person asked."""
     @_builtins.property
     def candidate(self) -> _scores_pb2.Target:
         """What shall take the champion's place."""
@@ -322,10 +325,11 @@ class Gate(_message.Message):
         author: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        cause: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "champion", b"champion", "create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "author", b"author", "candidate", b"candidate", "champion", b"champion", "checks", b"checks", "create_time", b"create_time", "done", b"done", "end_time", b"end_time", "examples", b"examples", "gate_id", b"gate_id", "label", b"label", "may_proceed", b"may_proceed", "needs_approval", b"needs_approval", "policy_version", b"policy_version", "run_ids", b"run_ids", "state", b"state", "verdict", b"verdict", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "author", b"author", "candidate", b"candidate", "cause", b"cause", "champion", b"champion", "checks", b"checks", "create_time", b"create_time", "done", b"done", "end_time", b"end_time", "examples", b"examples", "gate_id", b"gate_id", "label", b"label", "may_proceed", b"may_proceed", "needs_approval", b"needs_approval", "policy_version", b"policy_version", "run_ids", b"run_ids", "state", b"state", "verdict", b"verdict", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

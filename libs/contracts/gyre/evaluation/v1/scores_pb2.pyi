@@ -329,8 +329,9 @@ class Target(_message.Message):
     MAX_TOKENS_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     TOP_K_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """Kind: `answer` (Answer on a collection), `generate` (plain chat), `chain` (RunChain), `recorded` (the examples' own answers). Of replays also `replay` (recorded template arguments again) and `replay_searched` (recorded questions again)."""
+    """Kind: `answer` (Answer on a collection), `generate` (plain chat), `chain` (RunChain), `recorded` (the examples' own answers), `search` (passages alone). Of replays also `replay` (recorded template arguments again) and `replay_searched` (recorded questions again)."""
     prompt_name: _builtins.str
     """Prompt name; empty means the service's own."""
     prompt_version: _builtins.str
@@ -351,6 +352,8 @@ class Target(_message.Message):
     """Seed of sampling; absent means none."""
     top_k: _builtins.int
     """Passages to retrieve; 0 means the service's setting."""
+    index: _builtins.str
+    """Physical index to search, for `search`; empty means the one in use."""
     def __init__(
         self,
         *,
@@ -365,10 +368,11 @@ class Target(_message.Message):
         max_tokens: _builtins.int | None = ...,
         seed: _builtins.int | None = ...,
         top_k: _builtins.int = ...,
+        index: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "max_tokens", b"max_tokens", "seed", b"seed", "temperature", b"temperature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "chain", b"chain", "chain_version", b"chain_version", "collection", b"collection", "kind", b"kind", "max_tokens", b"max_tokens", "model", b"model", "prompt_name", b"prompt_name", "prompt_version", b"prompt_version", "seed", b"seed", "temperature", b"temperature", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "_seed", b"_seed", "_temperature", b"_temperature", "chain", b"chain", "chain_version", b"chain_version", "collection", b"collection", "index", b"index", "kind", b"kind", "max_tokens", b"max_tokens", "model", b"model", "prompt_name", b"prompt_name", "prompt_version", b"prompt_version", "seed", b"seed", "temperature", b"temperature", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_tokens: _TypeAlias = _typing.Literal["max_tokens"]  # noqa: Y015
     _WhichOneofArgType__max_tokens: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens"]  # noqa: Y015

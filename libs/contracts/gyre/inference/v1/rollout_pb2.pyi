@@ -67,6 +67,8 @@ class _RolloutStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RolloutS
     """The candidate is the champion."""
     ROLLOUT_STATE_ROLLED_BACK: _RolloutState.ValueType  # 7
     """The champion answers everybody again."""
+    ROLLOUT_STATE_GATING: _RolloutState.ValueType  # 8
+    """The candidate is loaded and waits for the verdict of evaluation's gate; after PROBING, where the plan asks for one."""
 
 class RolloutState(_RolloutState, metaclass=_RolloutStateEnumTypeWrapper):
     """How far a rollout has come."""
@@ -87,6 +89,8 @@ ROLLOUT_STATE_PROMOTED: RolloutState.ValueType  # 6
 """The candidate is the champion."""
 ROLLOUT_STATE_ROLLED_BACK: RolloutState.ValueType  # 7
 """The champion answers everybody again."""
+ROLLOUT_STATE_GATING: RolloutState.ValueType  # 8
+"""The candidate is loaded and waits for the verdict of evaluation's gate; after PROBING, where the plan asks for one."""
 Global___RolloutState: _TypeAlias = RolloutState  # noqa: Y015
 
 class _RolloutVerdict:
@@ -134,6 +138,7 @@ class RolloutPlan(_message.Message):
     ATTENDED_FIELD_NUMBER: _builtins.int
     KEEP_TIME_FIELD_NUMBER: _builtins.int
     STICKY_BY_FIELD_NUMBER: _builtins.int
+    GATED_FIELD_NUMBER: _builtins.int
     minimum: _builtins.int
     """Judgements of the candidate's answers that each step needs, for each metric."""
     margin: _builtins.float
@@ -150,6 +155,8 @@ class RolloutPlan(_message.Message):
     """Whether a person promotes each step: then the service alone only ever takes back."""
     sticky_by: _builtins.str
     """`conversation` or `end_user`: whose answers always come from the same one."""
+    gated: _builtins.bool
+    """Whether evaluation's gate has to pass before any request is answered by the candidate."""
     @_builtins.property
     def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Shares of the traffic that the candidate gets, one after the other, each above the one before and below 1."""
@@ -176,10 +183,11 @@ class RolloutPlan(_message.Message):
         attended: _builtins.bool = ...,
         keep_time: _duration_pb2.Duration | None = ...,
         sticky_by: _builtins.str = ...,
+        gated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_shadow_pairs", b"_shadow_pairs", "_shadow_share", b"_shadow_share", "keep_time", b"keep_time", "shadow_pairs", b"shadow_pairs", "shadow_share", b"shadow_share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shadow_pairs", b"_shadow_pairs", "_shadow_share", b"_shadow_share", "attended", b"attended", "false_alarms", b"false_alarms", "keep_time", b"keep_time", "margin", b"margin", "metrics", b"metrics", "minimum", b"minimum", "shadow_pairs", b"shadow_pairs", "shadow_share", b"shadow_share", "steps", b"steps", "sticky_by", b"sticky_by", "wrong_promotions", b"wrong_promotions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shadow_pairs", b"_shadow_pairs", "_shadow_share", b"_shadow_share", "attended", b"attended", "false_alarms", b"false_alarms", "gated", b"gated", "keep_time", b"keep_time", "margin", b"margin", "metrics", b"metrics", "minimum", b"minimum", "shadow_pairs", b"shadow_pairs", "shadow_share", b"shadow_share", "steps", b"steps", "sticky_by", b"sticky_by", "wrong_promotions", b"wrong_promotions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__shadow_pairs: _TypeAlias = _typing.Literal["shadow_pairs"]  # noqa: Y015
     _WhichOneofArgType__shadow_pairs: _TypeAlias = _typing.Literal["_shadow_pairs", b"_shadow_pairs"]  # noqa: Y015
@@ -365,6 +373,8 @@ class Rollout(_message.Message):
     EVIDENCE_FIELD_NUMBER: _builtins.int
     ATTENDED_FIELD_NUMBER: _builtins.int
     SLOW_AFTER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    GATE_ID_FIELD_NUMBER: _builtins.int
     rollout_id: _builtins.str
     """Made by the service; the experiment that shares the traffic has the same id, with the variants `champion` and `candidate`."""
     kind: Global___RolloutKind.ValueType
@@ -393,6 +403,10 @@ class Rollout(_message.Message):
     """Counts the transitions."""
     attended: _builtins.bool
     """Whether a person alone may promote from here on."""
+    model: _builtins.str
+    """Name and version in the model registry, `NAME/VERSION`; empty for what no training made."""
+    gate_id: _builtins.str
+    """The gate that decided; empty before, and without one."""
     @_builtins.property
     def plan(self) -> Global___RolloutPlan:
         """What has to be shown."""
@@ -435,10 +449,12 @@ class Rollout(_message.Message):
         evidence: Global___RolloutEvidence | None = ...,
         attended: _builtins.bool = ...,
         slow_after: _duration_pb2.Duration | None = ...,
+        model: _builtins.str = ...,
+        gate_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "plan", b"plan", "slow_after", b"slow_after", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attended", b"attended", "author", b"author", "candidate", b"candidate", "champion", b"champion", "changes", b"changes", "evidence", b"evidence", "kind", b"kind", "message", b"message", "model_uri", b"model_uri", "name", b"name", "number", b"number", "plan", b"plan", "rollout_id", b"rollout_id", "slow_after", b"slow_after", "start_time", b"start_time", "state", b"state", "step", b"step", "weight", b"weight", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attended", b"attended", "author", b"author", "candidate", b"candidate", "champion", b"champion", "changes", b"changes", "evidence", b"evidence", "gate_id", b"gate_id", "kind", b"kind", "message", b"message", "model", b"model", "model_uri", b"model_uri", "name", b"name", "number", b"number", "plan", b"plan", "rollout_id", b"rollout_id", "slow_after", b"slow_after", "start_time", b"start_time", "state", b"state", "step", b"step", "weight", b"weight", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

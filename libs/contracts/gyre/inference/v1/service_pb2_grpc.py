@@ -1201,3 +1201,123 @@ class RolloutService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class PrivacyServiceStub:
+    """People who want to be forgotten.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.EraseUser = channel.unary_unary(
+                '/gyre.inference.v1.PrivacyService/EraseUser',
+                request_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.EraseUserRequest.SerializeToString,
+                response_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.EraseUserResponse.FromString,
+                _registered_method=True)
+        self.GetErasure = channel.unary_unary(
+                '/gyre.inference.v1.PrivacyService/GetErasure',
+                request_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.GetErasureRequest.SerializeToString,
+                response_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.GetErasureResponse.FromString,
+                _registered_method=True)
+
+
+class PrivacyServiceServicer:
+    """People who want to be forgotten.
+    """
+
+    def EraseUser(self, request, context):
+        """Erases what a person said and was told, here and in every other service. With the same creation_key again, the same erasure.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetErasure(self, request, context):
+        """How far an erasure is, service by service.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PrivacyServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'EraseUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseUser,
+                    request_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.EraseUserRequest.FromString,
+                    response_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.EraseUserResponse.SerializeToString,
+            ),
+            'GetErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetErasure,
+                    request_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.GetErasureRequest.FromString,
+                    response_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.GetErasureResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'gyre.inference.v1.PrivacyService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('gyre.inference.v1.PrivacyService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class PrivacyService:
+    """People who want to be forgotten.
+    """
+
+    @staticmethod
+    def EraseUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gyre.inference.v1.PrivacyService/EraseUser',
+            gyre_dot_inference_dot_v1_dot_service__pb2.EraseUserRequest.SerializeToString,
+            gyre_dot_inference_dot_v1_dot_service__pb2.EraseUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gyre.inference.v1.PrivacyService/GetErasure',
+            gyre_dot_inference_dot_v1_dot_service__pb2.GetErasureRequest.SerializeToString,
+            gyre_dot_inference_dot_v1_dot_service__pb2.GetErasureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -420,3 +420,46 @@ class RolloutServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes the candidate back, also a promoted one as long as the champion of before is kept; may be repeated."""
 
 def add_RolloutServiceServicer_to_server(servicer: RolloutServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class PrivacyServiceStub:
+    """People who want to be forgotten."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> PrivacyServiceAsyncStub: ...
+    EraseUser: _grpc.UnaryUnaryMultiCallable[_service_pb2.EraseUserRequest, _service_pb2.EraseUserResponse]
+    """Erases what a person said and was told, here and in every other service. With the same creation_key again, the same erasure."""
+    GetErasure: _grpc.UnaryUnaryMultiCallable[_service_pb2.GetErasureRequest, _service_pb2.GetErasureResponse]
+    """How far an erasure is, service by service."""
+
+@_typing.type_check_only
+class PrivacyServiceAsyncStub(PrivacyServiceStub):
+    """People who want to be forgotten."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    EraseUser: _aio.UnaryUnaryMultiCallable[_service_pb2.EraseUserRequest, _service_pb2.EraseUserResponse]  # type: ignore[assignment]
+    """Erases what a person said and was told, here and in every other service. With the same creation_key again, the same erasure."""
+    GetErasure: _aio.UnaryUnaryMultiCallable[_service_pb2.GetErasureRequest, _service_pb2.GetErasureResponse]  # type: ignore[assignment]
+    """How far an erasure is, service by service."""
+
+class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
+    """People who want to be forgotten."""
+
+    @_abc_1.abstractmethod
+    def EraseUser(
+        self,
+        request: _service_pb2.EraseUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.EraseUserResponse, _abc.Awaitable[_service_pb2.EraseUserResponse]]:
+        """Erases what a person said and was told, here and in every other service. With the same creation_key again, the same erasure."""
+
+    @_abc_1.abstractmethod
+    def GetErasure(
+        self,
+        request: _service_pb2.GetErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.GetErasureResponse, _abc.Awaitable[_service_pb2.GetErasureResponse]]:
+        """How far an erasure is, service by service."""
+
+def add_PrivacyServiceServicer_to_server(servicer: PrivacyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

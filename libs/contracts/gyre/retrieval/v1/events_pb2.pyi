@@ -107,6 +107,9 @@ class IndexBuilt(_message.Message):
     DOCUMENT_COUNT_FIELD_NUMBER: _builtins.int
     CHUNK_COUNT_FIELD_NUMBER: _builtins.int
     BUILD_TIME_FIELD_NUMBER: _builtins.int
+    PREVIOUS_FIELD_NUMBER: _builtins.int
+    GATED_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     reindex_id: _builtins.str
     """The reindexing that filled it."""
     collection: _builtins.str
@@ -115,6 +118,10 @@ class IndexBuilt(_message.Message):
     """Documents in it."""
     chunk_count: _builtins.int
     """Passages in it."""
+    gated: _builtins.bool
+    """Whether it waits for evaluation's gate."""
+    model: _builtins.str
+    """Name and version of the embedding model in the model registry, `NAME/VERSION`; empty for one that no training made."""
     @_builtins.property
     def index(self) -> _reindex_pb2.IndexVersion:
         """The index that was filled."""
@@ -122,6 +129,10 @@ class IndexBuilt(_message.Message):
     @_builtins.property
     def build_time(self) -> _timestamp_pb2.Timestamp:
         """When it was caught up for the first time."""
+
+    @_builtins.property
+    def previous(self) -> _reindex_pb2.IndexVersion:
+        """The index in use."""
 
     def __init__(
         self,
@@ -132,10 +143,13 @@ class IndexBuilt(_message.Message):
         document_count: _builtins.int = ...,
         chunk_count: _builtins.int = ...,
         build_time: _timestamp_pb2.Timestamp | None = ...,
+        previous: _reindex_pb2.IndexVersion | None = ...,
+        gated: _builtins.bool = ...,
+        model: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["build_time", b"build_time", "index", b"index"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["build_time", b"build_time", "index", b"index", "previous", b"previous"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["build_time", b"build_time", "chunk_count", b"chunk_count", "collection", b"collection", "document_count", b"document_count", "index", b"index", "reindex_id", b"reindex_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["build_time", b"build_time", "chunk_count", b"chunk_count", "collection", b"collection", "document_count", b"document_count", "gated", b"gated", "index", b"index", "model", b"model", "previous", b"previous", "reindex_id", b"reindex_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -154,12 +168,15 @@ class IndexSwitched(_message.Message):
     BACK_FIELD_NUMBER: _builtins.int
     SWITCH_TIME_FIELD_NUMBER: _builtins.int
     KEEP_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     reindex_id: _builtins.str
     """The reindexing that made the other index."""
     collection: _builtins.str
     """The collection, of all tenants."""
     back: _builtins.bool
     """True where this took a switch back."""
+    model: _builtins.str
+    """As in IndexBuilt: the model of the index that the reindexing filled, in use from now on or, where `back` is set, no more."""
     @_builtins.property
     def index(self) -> _reindex_pb2.IndexVersion:
         """The index in use from now on."""
@@ -186,10 +203,11 @@ class IndexSwitched(_message.Message):
         back: _builtins.bool = ...,
         switch_time: _timestamp_pb2.Timestamp | None = ...,
         keep_until_time: _timestamp_pb2.Timestamp | None = ...,
+        model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "keep_until_time", b"keep_until_time", "previous", b"previous", "switch_time", b"switch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["back", b"back", "collection", b"collection", "index", b"index", "keep_until_time", b"keep_until_time", "previous", b"previous", "reindex_id", b"reindex_id", "switch_time", b"switch_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["back", b"back", "collection", b"collection", "index", b"index", "keep_until_time", b"keep_until_time", "model", b"model", "previous", b"previous", "reindex_id", b"reindex_id", "switch_time", b"switch_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -206,12 +224,15 @@ class IndexAborted(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     ABORT_TIME_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     reindex_id: _builtins.str
     """The reindexing that ended."""
     collection: _builtins.str
     """The collection, of all tenants."""
     reason: _builtins.str
     """Why, in the words of who ended it."""
+    model: _builtins.str
+    """As in IndexBuilt."""
     @_builtins.property
     def index(self) -> _reindex_pb2.IndexVersion:
         """The index that is removed."""
@@ -228,10 +249,11 @@ class IndexAborted(_message.Message):
         index: _reindex_pb2.IndexVersion | None = ...,
         reason: _builtins.str = ...,
         abort_time: _timestamp_pb2.Timestamp | None = ...,
+        model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["abort_time", b"abort_time", "index", b"index"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_time", b"abort_time", "collection", b"collection", "index", b"index", "reason", b"reason", "reindex_id", b"reindex_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_time", b"abort_time", "collection", b"collection", "index", b"index", "model", b"model", "reason", b"reason", "reindex_id", b"reindex_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

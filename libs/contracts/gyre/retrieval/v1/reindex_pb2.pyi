@@ -111,6 +111,9 @@ class Reindex(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     LIVE_FIELD_NUMBER: _builtins.int
     JUDGED_FIELD_NUMBER: _builtins.int
+    GATED_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    GATE_ID_FIELD_NUMBER: _builtins.int
     reindex_id: _builtins.str
     """Its id."""
     collection: _builtins.str
@@ -131,6 +134,12 @@ class Reindex(_message.Message):
     """Who started it."""
     reason: _builtins.str
     """Why, in the words of who started it."""
+    gated: _builtins.bool
+    """Whether evaluation's gate decides over the switch; without it a person does."""
+    model: _builtins.str
+    """Name and version of the embedding model in the model registry, `NAME/VERSION`; empty for one that no training made."""
+    gate_id: _builtins.str
+    """The gate that decided; empty before, and without one."""
     @_builtins.property
     def index(self) -> Global___IndexVersion:
         """The index that it fills."""
@@ -189,10 +198,13 @@ class Reindex(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         live: Global___LiveComparison | None = ...,
         judged: Global___JudgedComparison | None = ...,
+        gated: _builtins.bool = ...,
+        model: _builtins.str = ...,
+        gate_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["build_time", b"build_time", "end_time", b"end_time", "index", b"index", "judged", b"judged", "keep_until_time", b"keep_until_time", "live", b"live", "previous", b"previous", "start_time", b"start_time", "switch_time", b"switch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["build_time", b"build_time", "chunks_done", b"chunks_done", "chunks_total", b"chunks_total", "collection", b"collection", "detail", b"detail", "documents_done", b"documents_done", "documents_total", b"documents_total", "end_time", b"end_time", "index", b"index", "judged", b"judged", "keep_until_time", b"keep_until_time", "live", b"live", "previous", b"previous", "principal", b"principal", "reason", b"reason", "reindex_id", b"reindex_id", "start_time", b"start_time", "state", b"state", "switch_time", b"switch_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["build_time", b"build_time", "chunks_done", b"chunks_done", "chunks_total", b"chunks_total", "collection", b"collection", "detail", b"detail", "documents_done", b"documents_done", "documents_total", b"documents_total", "end_time", b"end_time", "gate_id", b"gate_id", "gated", b"gated", "index", b"index", "judged", b"judged", "keep_until_time", b"keep_until_time", "live", b"live", "model", b"model", "previous", b"previous", "principal", b"principal", "reason", b"reason", "reindex_id", b"reindex_id", "start_time", b"start_time", "state", b"state", "switch_time", b"switch_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

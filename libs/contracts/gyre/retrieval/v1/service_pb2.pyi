@@ -63,6 +63,7 @@ class SearchRequest(_message.Message):
     TOP_K_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     MINIMUM_SCORE_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     """Collection; empty means `default`."""
     query: _builtins.str
@@ -73,6 +74,8 @@ class SearchRequest(_message.Message):
     """Hits wanted, 1 to 100; 0 means 10."""
     minimum_score: _builtins.float
     """Drop hits below it, on the scale of the mode's score (cosine for DENSE, BM25 for LEXICAL, fused for HYBRID); 0 keeps all."""
+    index: _builtins.str
+    """Physical index to search instead of the one in use: one that is filled or kept beside it. NOT_FOUND for any other."""
     @_builtins.property
     def filter(self) -> Global___SearchFilter:
         """Only passages that match all of it."""
@@ -86,10 +89,11 @@ class SearchRequest(_message.Message):
         top_k: _builtins.int = ...,
         filter: Global___SearchFilter | None = ...,
         minimum_score: _builtins.float = ...,
+        index: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "filter", b"filter", "minimum_score", b"minimum_score", "mode", b"mode", "query", b"query", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "filter", b"filter", "index", b"index", "minimum_score", b"minimum_score", "mode", b"mode", "query", b"query", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -480,22 +484,26 @@ class StartReindexRequest(_message.Message):
     COLLECTION_FIELD_NUMBER: _builtins.int
     EMBEDDER_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    GATED_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     """Collection; empty means `default`."""
     embedder: _builtins.str
     """Name of an embedding model that is loaded on the model server."""
     reason: _builtins.str
     """Why, for people; at most 1000 characters."""
+    gated: _builtins.bool
+    """Whether evaluation's gate decides over the switch."""
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
         embedder: _builtins.str = ...,
         reason: _builtins.str = ...,
+        gated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "embedder", b"embedder", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "embedder", b"embedder", "gated", b"gated", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
