@@ -28,6 +28,7 @@ from gyre_retraining.adapters.manifests import Cluster
 from gyre_retraining.adapters.metric_scales import ServiceMetricScales
 from gyre_retraining.adapters.mlflow_registry import MlflowModelRegistry
 from gyre_retraining.adapters.model_store import FolderModelStore
+from gyre_retraining.adapters.releases import DatabaseReleases
 from gyre_retraining.adapters.sources import DatabaseSourceStore
 from gyre_retraining.adapters.tables import MIGRATIONS, metadata
 from gyre_retraining.adapters.tenant_keys import TenantKeys
@@ -51,6 +52,7 @@ from gyre_retraining.use_cases.making import MakeModels
 from gyre_retraining.use_cases.models import BrowseModels
 from gyre_retraining.use_cases.preparing import PrepareDatasets
 from gyre_retraining.use_cases.registering import RegisterModels
+from gyre_retraining.use_cases.releasing import FollowReleases
 from gyre_retraining.use_cases.training import Bench, Pace, Watch, WorkOnTrainings
 from gyre_retraining.use_cases.watching import WatchTrainings
 
@@ -79,7 +81,7 @@ def build(
     database = database or Database(_url(settings), metadata, migrations=MIGRATIONS)
     bus = bus or Bus(settings, NAME, database=database)
     parts = Parts(settings, database, jobs, registry, sets, scales)
-    bus.include(listeners(parts.hear, parts.decide))
+    bus.include(listeners(parts.hear, parts.decide, parts.releases))
     rpc = RpcServer(settings, service=NAME)
     servicer = RetrainingServicer(parts.doors())
     rpc.add(add_RetrainingServiceServicer_to_server, servicer, DESCRIPTOR, roles=ROLES)
@@ -118,6 +120,7 @@ class Parts:
         self._datasets = PrepareDatasets(self._assembling(sets, scales), record)
         store, registry = FolderModelStore(settings.models.absolute()), registry or self._mlflow()
         self._browse = BrowseModels(registry, store)
+        self.releases = FollowReleases(registry, DatabaseReleases(database))
         models = self._models(store, registry)
         bench = Bench(
             self._trainings,

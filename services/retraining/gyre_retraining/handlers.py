@@ -10,17 +10,20 @@ from gyre.feedback.v1.events_pb2 import (
     FeedbackWithdrawn,
     ReviewCompleted,
 )
-from gyre.inference.v1.events_pb2 import AnswerGenerated
+from gyre.inference.v1.events_pb2 import AnswerGenerated, ModelPromoted, ModelRolledBack
 from gyre.ingestion.v1.events_pb2 import DocumentChunked, DocumentDeleted
+from gyre.retrieval.v1.events_pb2 import IndexSwitched
 from gyre_runtime.bus import Delivery, Listeners
 
 from gyre_retraining.use_cases.deciding import DecideOnTrainings
 from gyre_retraining.use_cases.hearing import HearSources
+from gyre_retraining.use_cases.releasing import FollowReleases
 from gyre_retraining.wire import sources as wire
 from gyre_retraining.wire.drift import findings_of
+from gyre_retraining.wire.releases import index_release, rollout_release
 
 
-def listeners(hear: HearSources, decide: DecideOnTrainings) -> Listeners:
+def listeners(hear: HearSources, decide: DecideOnTrainings, releases: FollowReleases) -> Listeners:
     """What this service hears."""
     heard = Listeners("retraining")
 
@@ -61,5 +64,20 @@ def listeners(hear: HearSources, decide: DecideOnTrainings) -> Listeners:
     @heard.on(DriftDetected)
     async def on_drift_detected(event: DriftDetected, delivery: Delivery) -> None:
         await decide.drifted(delivery.tenant, event.drift_id, event.scope, findings_of(event))
+
+    @heard.on(ModelPromoted, budget=120.0)
+    async def on_model_promoted(event: ModelPromoted, delivery: Delivery) -> None:
+        if release := rollout_release(delivery.tenant, event.rollout, in_use=True):
+            await releases.follow(release)
+
+    @heard.on(ModelRolledBack, budget=120.0)
+    async def on_model_rolled_back(event: ModelRolledBack, delivery: Delivery) -> None:
+        if release := rollout_release(delivery.tenant, event.rollout, in_use=False):
+            await releases.follow(release)
+
+    @heard.on(IndexSwitched, budget=120.0)
+    async def on_index_switched(event: IndexSwitched, delivery: Delivery) -> None:
+        if release := index_release(delivery.tenant, event):
+            await releases.follow(release)
 
     return heard

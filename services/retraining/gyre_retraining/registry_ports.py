@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gyre_retraining.domain.models import ModelRecord, ModelVersion, StoredModel
+from gyre_retraining.domain.releases import Release
 
 
 class RegistryUnavailable(Exception):
@@ -50,6 +51,21 @@ class ModelRegistry(Protocol):
         """Points the alias there and nowhere else; may be repeated. Raises `ModelUnknown` and
         `RegistryUnavailable`."""
 
+    async def remove_alias(self, tenant: str, name: str, alias: str, version: int) -> None:
+        """Where it points to this version; else nothing changes. May be repeated. Raises
+        `RegistryUnavailable`."""
+
     async def fetch(self, version: ModelVersion, folder: Path) -> None:
         """Copies the version's files into `folder`, for a machine that has them not. Unchecked:
         the store checks them. Raises `ModelUnknown` and `RegistryUnavailable`."""
+
+
+class Releases(Protocol):
+    """Releases of models that were heard of."""
+
+    async def note(self, release: Release) -> None:
+        """Keeps it; of two changes of one release the later stays, in whatever order they come.
+        May be repeated."""
+
+    async def of(self, tenant: str, name: str) -> list[Release]:
+        """All of the name, by cause."""

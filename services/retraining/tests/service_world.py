@@ -112,6 +112,9 @@ class World:
                 break
         return last
 
+    async def models(self) -> Any:
+        return (await self.call("ListModels", wire.ListModelsRequest())).models
+
     async def said(self, event: type[Message]) -> list[Any]:
         """What was said on the bus; waits for the first."""
         prefix = subject_of(event, "*").removesuffix("*")

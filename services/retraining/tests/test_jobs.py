@@ -174,6 +174,7 @@ async def test_a_job_gets_nothing_of_the_services_own_environment(
     assert found["environment"]["OMP_NUM_THREADS"] == "1"
     assert found["environment"]["CUDA_VISIBLE_DEVICES"] == "0"
     assert found["nice"] == os.nice(0) + 7
+    assert found["session"] == str(found["nice"])  # where sessions are scheduled as one
 
 
 async def test_a_job_that_takes_far_more_memory_than_it_may_is_ended(tmp_path: Path) -> None:

@@ -162,6 +162,21 @@ async def test_an_alias_points_to_one_version_and_is_moved_by_pointing_again(
     assert [one.aliases for one in await registry.versions(make().tenant)] == [moved.aliases, ()]
 
 
+async def test_an_alias_is_taken_away_from_the_version_that_has_it_alone(
+    registry: ModelRegistry, make: Make
+) -> None:
+    tenant = make().tenant
+    await registry.remove_alias(tenant, "reader", "candidate", 1)
+    await registry.register(make("t-1"))
+    await registry.register(make("t-2"))
+    await registry.set_alias(tenant, "reader", "candidate", 2)
+    await registry.remove_alias(tenant, "reader", "candidate", 1)
+    assert await registry.get(tenant, "reader", "candidate") is not None
+    for _ in range(2):
+        await registry.remove_alias(tenant, "reader", "candidate", 2)
+        assert await registry.get(tenant, "reader", "candidate") is None
+
+
 async def test_what_is_not_there_is_none_and_cannot_be_pointed_to(
     registry: ModelRegistry, make: Make
 ) -> None:

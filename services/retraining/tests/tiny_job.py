@@ -35,7 +35,13 @@ def main(folder: Path) -> None:
 
 
 def surroundings() -> dict[str, Any]:
-    return {"environment": dict(os.environ), "nice": os.nice(0), "pid": os.getpid()}
+    group = Path("/proc/self/autogroup")
+    return {
+        "environment": dict(os.environ),
+        "nice": os.nice(0),
+        "session": group.read_text().split()[-1] if group.exists() else str(os.nice(0)),
+        "pid": os.getpid(),
+    }
 
 
 def learn(folder: Path, job: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 LOCK, PROCESS = "lock", "process.json"
+AUTOGROUP = Path("/proc/self/autogroup")
 RUNS_ALREADY = 0
 TRIES, PAUSE = 20, 0.05
 
@@ -31,7 +32,7 @@ def main() -> None:
     part.write_text(json.dumps({"pid": os.getpid(), "start": start_of(os.getpid())}))
     part.replace(PROCESS)
     if limits["nice"]:
-        os.nice(limits["nice"])
+        be_nice(limits["nice"])
     if limits["memory_bytes"]:
         # Of data, not of addresses: libraries and accelerators reserve much and never use it.
         resource.setrlimit(resource.RLIMIT_DATA, (limits["memory_bytes"],) * 2)
@@ -50,6 +51,21 @@ def taken(lock: int) -> bool:
         except BlockingIOError:
             time.sleep(PAUSE)
     return False
+
+
+def be_nice(more: int) -> None:
+    """Gives way to others. Where Linux groups processes by session, `nice` counts only within the
+    job's own session, and the session has a niceness of its own (sched(7), autogroup)."""
+    niceness = os.nice(more)
+    for _ in range(TRIES):
+        try:
+            AUTOGROUP.write_text(str(niceness))
+        except BlockingIOError:  # the kernel takes ten of these a second, of all sessions
+            time.sleep(PAUSE)
+        except OSError:  # another system, or no such groups
+            return
+        else:
+            return
 
 
 def start_of(pid: int) -> str:

@@ -55,6 +55,11 @@ class MemoryModelRegistry:
         assert found is not None
         return found
 
+    async def remove_alias(self, tenant: str, name: str, alias: str, version: int) -> None:
+        aliases = self._aliases.get((tenant, name), {})
+        if aliases.get(alias) == version:
+            del aliases[alias]
+
     async def fetch(self, version: ModelVersion, folder: Path) -> None:
         record = version.record
         if await self.get(record.tenant, record.name, str(version.version)) is None:

@@ -94,6 +94,14 @@ def set_alias(given: Given) -> Answer:
     return get(given) if found else None
 
 
+def remove_alias(given: Given) -> None:
+    """given: uri, tenant, name, alias, version: where it points there."""
+    client = _client(given["uri"])
+    model = _model(client, given["tenant"], given["name"])
+    if model is not None and int(model.aliases.get(given["alias"], 0)) == given["version"]:
+        client.delete_registered_model_alias(model.name, given["alias"])
+
+
 def fetch(given: Given) -> bool:
     """given: uri, tenant, name, version, folder. The version's files, into the folder."""
     client = _client(given["uri"])

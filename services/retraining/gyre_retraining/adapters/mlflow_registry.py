@@ -47,6 +47,11 @@ class MlflowModelRegistry:
             raise ModelUnknown(f"{name}/{version}")
         return version_of(found)
 
+    async def remove_alias(self, tenant: str, name: str, alias: str, version: int) -> None:
+        wanted = {"tenant": tenant, "name": name, "alias": alias, "version": version}
+        if NAME.fullmatch(name):
+            await self._ask("remove_alias", **wanted)
+
     async def fetch(self, version: ModelVersion, folder: Path) -> None:
         record = version.record
         wanted = {"tenant": record.tenant, "name": record.name, "version": version.version}

@@ -10,8 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-CHAMPION, CANDIDATE = "champion", "candidate"
-ALIASES = (CHAMPION, CANDIDATE)
+CHAMPION, PREVIOUS, CANDIDATE = "champion", "previous", "candidate"
+ALIASES = (CHAMPION, PREVIOUS, CANDIDATE)
 NEWEST = ""
 
 

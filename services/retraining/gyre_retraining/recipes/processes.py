@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from gyre_retraining.recipes.ending import ENDED, FAILED, STOPPED, JobError
 from gyre_retraining.recipes.job import Job, write_error
 from gyre_retraining.recipes.schema import Limits
 
+AUTOGROUP = Path("/proc/self/autogroup")
 # No hub is asked and nobody is told what is trained: TRL sends telemetry otherwise.
 _SURROUNDINGS = {
     "HF_HUB_OFFLINE": "1",
@@ -32,8 +34,17 @@ def settle(limits: Limits) -> None:
     os.environ.update(_SURROUNDINGS)
     if limits.threads:
         os.environ["OMP_NUM_THREADS"] = str(limits.threads)
-    if (missing := limits.nice - os.nice(0)) > 0:
-        os.nice(missing)
+    be_nice(limits.nice)
+
+
+def be_nice(niceness: int) -> None:
+    """At least so nice: this process and, where Linux groups processes by session, its session,
+    beside which the process's own niceness counts for nothing (sched(7), autogroup)."""
+    niceness = os.nice(max(0, niceness - os.nice(0)))
+    own = os.getsid(0) == os.getpid() or "RANK" in os.environ  # torchrun's, else a person's shell
+    with suppress(OSError):  # another system, or no such groups
+        if own:
+            AUTOGROUP.write_text(str(niceness))
 
 
 def leads() -> bool:

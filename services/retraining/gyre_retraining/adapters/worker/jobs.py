@@ -11,7 +11,15 @@ Job = Callable[[Any], Any]
 
 JOBS: Mapping[str, str] = {
     name: f"gyre_retraining.adapters.mlflow_book:{name}"
-    for name in ("register", "get", "versions", "by_content_hash", "set_alias", "fetch")
+    for name in (
+        "register",
+        "get",
+        "versions",
+        "by_content_hash",
+        "set_alias",
+        "remove_alias",
+        "fetch",
+    )
 }
 
 
