@@ -20,10 +20,14 @@ class ModelsError(RuntimeError):
 
 
 def prepare_models(settings: LocalSettings) -> Path:
-    """Returns the repository, made anew; the exported embedding model is kept between runs."""
+    """Returns the repository with the models of the settings made anew.
+
+    What services placed there stays, and so does the exported embedding model.
+    """
     models = settings.state / "models"
     repository = settings.state / "triton" / "repository"
-    shutil.rmtree(repository, ignore_errors=True)
+    for name in (EMBEDDER, QUERY_EMBEDDER, settings.model_name):
+        shutil.rmtree(repository / name, ignore_errors=True)
     source, exported = models / EMBEDDER, models / f"{EMBEDDER}-openvino"
     if not exported.is_dir():
         _run(settings, "minilm", "--output", str(source))

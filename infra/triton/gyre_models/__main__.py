@@ -27,6 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gyre_models", description=__doc__)
     commands = parser.add_subparsers(required=True)
     _add_materialise(commands.add_parser("materialise", help="put a model into a repository"))
+    _add_embedder(commands.add_parser("materialise-embedder", help="convert and place an encoder"))
     seal = commands.add_parser("seal", help="write the sha256 manifest of a model directory")
     seal.add_argument("model_dir", type=Path)
     seal.set_defaults(run=lambda options: write_manifest(options.model_dir))
@@ -36,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(commands.add_parser("export-embedding", help="sentence encoder to OpenVINO"))
     tiny = commands.add_parser("tiny", help="write a tiny random model, for tests")
     tiny.add_argument("model_dir", type=Path)
+    tiny.add_argument("--encoder", action="store_true", help="a sentence encoder, sealed")
     tiny.add_argument("--architecture", default="llama")
     tiny.add_argument("--adapter", action="append", default=[], help="name of a random adapter")
     tiny.set_defaults(run=_tiny)
@@ -64,12 +66,28 @@ def _export(options: argparse.Namespace) -> Path:
 
 
 def _tiny(options: argparse.Namespace) -> Path:
-    from gyre_models.tiny import add_adapter, make_model
+    from gyre_models.tiny import add_adapter, make_encoder, make_model
 
+    if options.encoder:
+        return make_encoder(options.model_dir)
     make_model(options.model_dir, options.architecture)
     for seed, name in enumerate(options.adapter, start=1):
         add_adapter(options.model_dir, name, seed)
     return Path(options.model_dir)
+
+
+def _add_embedder(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model-dir", type=Path, required=True, help="sealed, of the store")
+    command.add_argument("--name", required=True, help="immutable name; its twin gets `-query`")
+    command.add_argument("--repository", type=Path, required=True)
+    command.set_defaults(run=_embedder)
+
+
+def _embedder(options: argparse.Namespace) -> Path:
+    from gyre_models.embedders import be_modest, place_embedder
+
+    be_modest()
+    return place_embedder(options.model_dir, options.name, options.repository)
 
 
 def _add_materialise(command: argparse.ArgumentParser) -> None:

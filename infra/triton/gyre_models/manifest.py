@@ -55,6 +55,13 @@ def check_manifest(directory: Path) -> bool:
     return True
 
 
+def content_hash(directory: Path) -> str:
+    """SHA-256 over the manifest's lines, as the registry counts it; empty without a manifest."""
+    digests = sorted(read_manifest(directory).items())
+    text = "".join(f"{digest}  {name}\n" for name, digest in digests)
+    return hashlib.sha256(text.encode()).hexdigest() if digests else ""
+
+
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,9 +11,12 @@ from tempfile import mkdtemp
 from typing import Any
 
 from gyre_models.engines import ModelSource, engine
-from gyre_models.manifest import ManifestError, check_manifest, write_manifest
+from gyre_models.manifest import ManifestError, check_manifest, content_hash, write_manifest
 
 WEIGHTS = Path("1", "weights")
+CONFIG = "config.pbtxt"
+STAGING = ".staging-"
+CONTENT = "gyre_content_sha256"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
@@ -27,25 +30,42 @@ def materialise(
     name: str,
     repository: Path,
     settings: Mapping[str, Any] | None = None,
+    content: str = "",
 ) -> Path:
     """Returns the model's folder. A repeat with the same content changes nothing.
 
     A name that stands for other content already is refused: rollouts use new names.
+    content: the hash that the server tells of the model; empty is that of the source's manifest.
     """
     source = _source(model_dir, name, settings or {})
     recipe = engine(engine_name)
     try:
         check_manifest(source.directory)
-        files, weights = recipe.files(source), recipe.weights(source)
+        files, weights = dict(recipe.files(source)), recipe.weights(source)
     except (ManifestError, ValueError) as error:
         raise MaterialiseError(str(error)) from error
+    files[CONFIG] += _told(content or content_hash(source.directory))
     repository.mkdir(parents=True, exist_ok=True)
-    staging = Path(mkdtemp(prefix=".staging-", dir=repository))
+    staging = Path(mkdtemp(prefix=STAGING, dir=repository))
     try:
         _fill(staging, source, files, weights)
         return _publish(staging, repository / name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def content_of(folder: Path) -> str:
+    """The content hash that a model's folder tells; empty where it tells none."""
+    config = folder / CONFIG
+    text = config.read_text() if config.is_file() else ""
+    found = re.search(rf'key: "{CONTENT}" value {{ string_value: "(\w+)" }}', text)
+    return found[1] if found else ""
+
+
+def _told(content: str) -> str:
+    if not content:
+        return ""
+    return f'parameters {{ key: "{CONTENT}" value {{ string_value: "{content}" }} }}\n'
 
 
 def _source(model_dir: Path, name: str, settings: Mapping[str, Any]) -> ModelSource:

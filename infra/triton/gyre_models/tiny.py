@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    BertConfig,
+    BertModel,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -16,6 +19,8 @@ from transformers import (
     Qwen2Config,
     Qwen2ForCausalLM,
 )
+
+from gyre_models.manifest import write_manifest
 
 ARCHITECTURES = ("llama", "qwen2", "gpt2")
 LINES = (
@@ -39,6 +44,32 @@ def make_model(directory: Path, architecture: str = "llama", seed: int = 0) -> P
     tokenizer.save_pretrained(directory)
     torch.manual_seed(seed)
     _model(architecture, len(tokenizer)).eval().save_pretrained(directory)
+    return directory
+
+
+def make_encoder(directory: Path, seed: int = 0) -> Path:
+    """Writes a sealed sentence encoder, as the model store keeps one that was trained."""
+    directory.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer()
+    tokenizer.save_pretrained(directory)
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=POSITIONS,
+    )
+    BertModel(config, add_pooling_layer=False).eval().save_pretrained(directory)
+    facts = {
+        "sentence_bert_config.json": {"max_seq_length": 128},
+        "1_Pooling/config.json": {"pooling_mode_mean_tokens": True},
+    }
+    for name, content in facts.items():
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_text(json.dumps(content))
+    write_manifest(directory)
     return directory
 
 
