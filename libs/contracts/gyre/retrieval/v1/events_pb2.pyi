@@ -225,6 +225,7 @@ class IndexAborted(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     ABORT_TIME_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    EMBEDDER_NEEDED_FIELD_NUMBER: _builtins.int
     reindex_id: _builtins.str
     """The reindexing that ended."""
     collection: _builtins.str
@@ -233,6 +234,8 @@ class IndexAborted(_message.Message):
     """Why, in the words of who ended it."""
     model: _builtins.str
     """As in IndexBuilt."""
+    embedder_needed: _builtins.bool
+    """Whether another index of the same embedder is in use, filled, kept or wanted; otherwise nobody needs that model any more."""
     @_builtins.property
     def index(self) -> _reindex_pb2.IndexVersion:
         """The index that is removed."""
@@ -250,10 +253,11 @@ class IndexAborted(_message.Message):
         reason: _builtins.str = ...,
         abort_time: _timestamp_pb2.Timestamp | None = ...,
         model: _builtins.str = ...,
+        embedder_needed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["abort_time", b"abort_time", "index", b"index"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_time", b"abort_time", "collection", b"collection", "index", b"index", "model", b"model", "reason", b"reason", "reindex_id", b"reindex_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_time", b"abort_time", "collection", b"collection", "embedder_needed", b"embedder_needed", "index", b"index", "model", b"model", "reason", b"reason", "reindex_id", b"reindex_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
