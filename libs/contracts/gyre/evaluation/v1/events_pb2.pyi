@@ -644,7 +644,7 @@ class GateApproved(_message.Message):
 Global___GateApproved: _TypeAlias = GateApproved  # noqa: Y015
 
 @_typing.final
-class UserForgotten(_message.Message):
+class EvaluationsForgotten(_message.Message):
     """This service holds nothing any more of a person who was to be forgotten."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -695,4 +695,4 @@ class UserForgotten(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___UserForgotten: _TypeAlias = UserForgotten  # noqa: Y015
+Global___EvaluationsForgotten: _TypeAlias = EvaluationsForgotten  # noqa: Y015

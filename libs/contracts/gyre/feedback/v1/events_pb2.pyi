@@ -381,7 +381,7 @@ class ReviewCompleted(_message.Message):
 Global___ReviewCompleted: _TypeAlias = ReviewCompleted  # noqa: Y015
 
 @_typing.final
-class UserForgotten(_message.Message):
+class FeedbackForgotten(_message.Message):
     """This service holds nothing any more of a person who was to be forgotten."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -432,4 +432,4 @@ class UserForgotten(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___UserForgotten: _TypeAlias = UserForgotten  # noqa: Y015
+Global___FeedbackForgotten: _TypeAlias = FeedbackForgotten  # noqa: Y015

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from gyre.retraining.v1 import training_pb2 as gyre_dot_retraining_dot_v1_dot_training__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgyre/retraining/v1/events.proto\x12\x12gyre.retraining.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!gyre/retraining/v1/training.proto\"C\n\x11TrainingRequested\x12.\n\x08training\x18\x01 \x01(\x0b\x32\x1c.gyre.retraining.v1.Training\"A\n\x0fTrainingStarted\x12.\n\x08training\x18\x01 \x01(\x0b\x32\x1c.gyre.retraining.v1.Training\"\xf4\x01\n\x12TrainingProgressed\x12\x13\n\x0btraining_id\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\r\n\x05steps\x18\x03 \x01(\x03\x12\x0c\n\x04loss\x18\x04 \x01(\x01\x12\x44\n\x07metrics\x18\x05 \x03(\x0b\x32\x33.gyre.retraining.v1.TrainingProgressed.MetricsEntry\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"h\n\x0cModelTrained\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.gyre.retraining.v1.Model\x12.\n\x08training\x18\x02 \x01(\x0b\x32\x1c.gyre.retraining.v1.Training\"@\n\x0eTrainingFailed\x12.\n\x08training\x18\x01 \x01(\x0b\x32\x1c.gyre.retraining.v1.Training\"\xc2\x01\n\rUserForgotten\x12\x12\n\nerasure_id\x18\x01 \x01(\t\x12=\n\x06\x65rased\x18\x02 \x03(\x0b\x32-.gyre.retraining.v1.UserForgotten.ErasedEntry\x12/\n\x0b\x66orget_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0b\x45rasedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgyre/retraining/v1/events.proto\x12\x12gyre.retraining.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!gyre/retraining/v1/training.proto\"C\n\x11TrainingRequested\x12.\n\x08training\x18\x01 \x01(\x0b\x32\x1c.gyre.retraining.v1.Training\"A\n\x0fTrainingStarted\x12.\n\x08training\x18\x01 \x01(\x0b\x32\x1c.gyre.retraining.v1.Training\"\xf4\x01\n\x12TrainingProgressed\x12\x13\n\x0btraining_id\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\r\n\x05steps\x18\x03 \x01(\x03\x12\x0c\n\x04loss\x18\x04 \x01(\x01\x12\x44\n\x07metrics\x18\x05 \x03(\x0b\x32\x33.gyre.retraining.v1.TrainingProgressed.MetricsEntry\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"h\n\x0cModelTrained\x12(\n\x05model\x18\x01 \x01(\x0b\x32\x19.gyre.retraining.v1.Model\x12.\n\x08training\x18\x02 \x01(\x0b\x32\x1c.gyre.retraining.v1.Training\"@\n\x0eTrainingFailed\x12.\n\x08training\x18\x01 \x01(\x0b\x32\x1c.gyre.retraining.v1.Training\"\xc8\x01\n\x10SourcesForgotten\x12\x12\n\nerasure_id\x18\x01 \x01(\t\x12@\n\x06\x65rased\x18\x02 \x03(\x0b\x32\x30.gyre.retraining.v1.SourcesForgotten.ErasedEntry\x12/\n\x0b\x66orget_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0b\x45rasedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TRAININGPROGRESSED_METRICSENTRY']._loaded_options = None
   _globals['_TRAININGPROGRESSED_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_USERFORGOTTEN_ERASEDENTRY']._loaded_options = None
-  _globals['_USERFORGOTTEN_ERASEDENTRY']._serialized_options = b'8\001'
+  _globals['_SOURCESFORGOTTEN_ERASEDENTRY']._loaded_options = None
+  _globals['_SOURCESFORGOTTEN_ERASEDENTRY']._serialized_options = b'8\001'
   _globals['_TRAININGREQUESTED']._serialized_start=123
   _globals['_TRAININGREQUESTED']._serialized_end=190
   _globals['_TRAININGSTARTED']._serialized_start=192
@@ -49,8 +49,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELTRAINED']._serialized_end=610
   _globals['_TRAININGFAILED']._serialized_start=612
   _globals['_TRAININGFAILED']._serialized_end=676
-  _globals['_USERFORGOTTEN']._serialized_start=679
-  _globals['_USERFORGOTTEN']._serialized_end=873
-  _globals['_USERFORGOTTEN_ERASEDENTRY']._serialized_start=828
-  _globals['_USERFORGOTTEN_ERASEDENTRY']._serialized_end=873
+  _globals['_SOURCESFORGOTTEN']._serialized_start=679
+  _globals['_SOURCESFORGOTTEN']._serialized_end=879
+  _globals['_SOURCESFORGOTTEN_ERASEDENTRY']._serialized_start=834
+  _globals['_SOURCESFORGOTTEN_ERASEDENTRY']._serialized_end=879
 # @@protoc_insertion_point(module_scope)

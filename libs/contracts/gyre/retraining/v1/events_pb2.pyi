@@ -189,7 +189,7 @@ class TrainingFailed(_message.Message):
 Global___TrainingFailed: _TypeAlias = TrainingFailed  # noqa: Y015
 
 @_typing.final
-class UserForgotten(_message.Message):
+class SourcesForgotten(_message.Message):
     """This service holds nothing any more of a person who was to be forgotten."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -240,4 +240,4 @@ class UserForgotten(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___UserForgotten: _TypeAlias = UserForgotten  # noqa: Y015
+Global___SourcesForgotten: _TypeAlias = SourcesForgotten  # noqa: Y015
