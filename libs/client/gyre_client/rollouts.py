@@ -43,8 +43,11 @@ class Rollouts:
         model_uri: str = "",
         plan: Plan | None = None,
         message: str = "",
+        model: str = "",
+        creation_key: str = "",
     ) -> Rollout:
-        """name: the model's that clients know (empty: the service's), or the prompt's."""
+        """name: the model's that clients know (empty: the service's), or the prompt's. model: its
+        `NAME/VERSION` in the model registry. creation_key: with it the call may be repeated."""
         request = service_pb2.StartRolloutRequest(
             kind=rollout_pb2.RolloutKind.Value(f"ROLLOUT_KIND_{kind.upper()}"),
             name=name,
@@ -53,6 +56,8 @@ class Rollouts:
             model_uri=model_uri,
             plan=_plan(plan or {}),
             message=message,
+            model=model,
+            creation_key=creation_key,
         )
         with raising(self._address):
             reply = await self._stub.StartRollout(request, **self._call)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 from gyre.evaluation.v1.events_pb2 import AlertAcknowledged, AlertRaised
@@ -34,13 +35,20 @@ from gyre_inference.domain.generation import Parameters
 from gyre_inference.domain.policy import Policy
 from gyre_inference.domain.rollouts import Plan
 from gyre_inference.doors import chains, experiments, prompts, rollouts
-from gyre_inference.handlers import listeners
-from gyre_inference.ports import LanguageModel, ModelServer, PassageSearch, SentenceVectors
+from gyre_inference.handlers import listeners, loop_listeners
+from gyre_inference.ports import (
+    LanguageModel,
+    ModelServer,
+    ModelShelf,
+    PassageSearch,
+    SentenceVectors,
+)
 from gyre_inference.rpc import InferenceServicer
 from gyre_inference.settings import Settings
 from gyre_inference.use_cases.built_in import BuiltInFile
 from gyre_inference.use_cases.rollouts.driving import Driver, Hands, Patience
 from gyre_inference.use_cases.rollouts.reconciling import Reconciled, Reconciler
+from gyre_inference.use_cases.rollouts.trained import RollOutTrained
 from gyre_inference.use_cases.stories import Neighbours, Stories
 from gyre_inference.use_cases.sweeping import Sweeper
 from gyre_inference.use_cases.throttling import Throttling
@@ -71,6 +79,7 @@ def build(
     vectors: SentenceVectors | None = None,
     model: LanguageModel | None = None,
     server: ModelServer | None = None,
+    shelf: ModelShelf | None = None,
     database: Database | None = None,
     bus: Bus | None = None,
 ) -> Service:
@@ -106,10 +115,13 @@ def build(
     bus.listen(AlertRaised, throttling.ring)
     bus.listen(AlertAcknowledged, throttling.ring)
     bus.include(listeners(throttling, stories.hearing))
+    trained = _trained(settings, neighbours, stories) if settings.rollout_trained else None
+    bus.include(loop_listeners(stories.gates, trained))
     SHADOWS_LEFT_OUT.set_function(lambda: stories.shadows.left_out)
     server = server or _server(settings, connections)
-    driver = _driver(settings, neighbours, server, stories)
-    reconciler = _reconciler(settings, neighbours, server)
+    shelf = shelf or _shelf(settings)
+    driver = _driver(settings, Hands(neighbours.rollouts, neighbours.model, server, shelf), stories)
+    reconciler = _reconciler(settings, neighbours, server, shelf)
     sweeper = Sweeper(runs, kept=settings.chain_runs_kept, failed=_failed)
     return Service(
         settings,
@@ -125,6 +137,7 @@ def build(
             stories.shadows.run,
             driver.run,
             reconciler.run,
+            *([trained.run] if trained else []),
         ],
         resources=connections,
     )
@@ -164,20 +177,36 @@ def _rpc(settings: Settings, stories: Stories, throttling: Throttling) -> RpcSer
     return rpc
 
 
-def _driver(settings: Settings, to: Neighbours, server: ModelServer, stories: Stories) -> Driver:
-    shelf = CommandShelf(settings.materialise_command, settings.models, settings.triton_repository)
-    return Driver(
-        Hands(to.rollouts, to.model, server, shelf),
+def _shelf(settings: Settings) -> ModelShelf:
+    return CommandShelf(settings.materialise_command, settings.models, settings.triton_repository)
+
+
+def _driver(settings: Settings, hands: Hands, stories: Stories) -> Driver:
+    patience = Patience(
+        look=settings.rollout_poll, gate=settings.rollout_gate, longest=settings.rollout_longest
+    )
+    return Driver(hands, stories.in_force.refresh, patience, failed=_not_rolled_out)
+
+
+def _trained(settings: Settings, to: Neighbours, stories: Stories) -> RollOutTrained:
+    return RollOutTrained(
+        to.rollouts,
+        _policy(settings),
+        replace(_plan(settings), gated=True),
         stories.in_force.refresh,
-        Patience(look=settings.rollout_poll, longest=settings.rollout_longest),
+        pause=settings.rollout_poll,
+        told=_stays_as_it_is,
         failed=_not_rolled_out,
     )
 
 
-def _reconciler(settings: Settings, to: Neighbours, server: ModelServer) -> Reconciler:
+def _reconciler(
+    settings: Settings, to: Neighbours, server: ModelServer, shelf: ModelShelf
+) -> Reconciler:
     return Reconciler(
         to.rollouts,
         server,
+        shelf,
         _policy(settings).models,
         pause=settings.reconcile_poll,
         drain=settings.rollout_drain,
@@ -262,6 +291,10 @@ def _not_looked(error: Exception) -> None:
 
 def _not_rolled_out(error: Exception) -> None:
     _log.warning("rollout_not_moved", error=repr(error))
+
+
+def _stays_as_it_is(model: str, why: str) -> None:
+    _log.info("model_not_rolled_out", model=model, why=why)
 
 
 def _not_reconciled(error: Exception) -> None:

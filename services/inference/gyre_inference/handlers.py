@@ -1,5 +1,5 @@
-"""The bus door: what evaluation finds out about callers is acted on, and judgements of answers are
-counted for rollouts."""
+"""The bus door: what evaluation finds out about callers is acted on, judgements of answers are
+counted for rollouts, verdicts of gates and trained models are heard of."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ from gyre.evaluation.v1.events_pb2 import (
     AlertKind,
     AlertRaised,
     AnswerEvaluated,
+    GateApproved,
+    GateDecided,
 )
 from gyre.feedback.v1.events_pb2 import FeedbackRecorded
 from gyre.feedback.v1.feedback_pb2 import FeedbackValue, JudgedAnswer
+from gyre.retraining.v1.events_pb2 import ModelTrained
+from gyre.retraining.v1.training_pb2 import ModelKind
 from gyre_runtime.bus import Delivery, Listeners
 
+from gyre_inference.domain.gates import Approval, Decision
 from gyre_inference.domain.throttles import Throttle
+from gyre_inference.domain.wishes import TrainedModel
+from gyre_inference.use_cases.rollouts.gating import HearGates
 from gyre_inference.use_cases.rollouts.hearing import HearJudgements
+from gyre_inference.use_cases.rollouts.trained import RollOutTrained
 from gyre_inference.use_cases.throttling import Throttling
 
 REASONS = {
@@ -53,6 +61,41 @@ def listeners(throttling: Throttling, judgements: HearJudgements) -> Listeners:
         await judgements.evaluated(delivery.tenant, _place(event), scores)
 
     return heard
+
+
+def loop_listeners(gates: HearGates, trained: RollOutTrained | None) -> Listeners:
+    """What closes the loop. trained: None where trained models are not rolled out by themselves."""
+    heard = Listeners("inference")
+
+    @heard.on(GateDecided)
+    async def on_gate_decided(event: GateDecided, delivery: Delivery) -> None:
+        said = Decision(event.gate_id, event.verdict, tuple(event.reasons), event.needs_approval)
+        await gates.said(delivery.tenant, event.cause, said)
+
+    @heard.on(GateApproved)
+    async def on_gate_approved(event: GateApproved, delivery: Delivery) -> None:
+        time = event.approve_time.ToDatetime(UTC)
+        said = Approval(event.gate_id, event.granted, event.principal, event.reason, time)
+        await gates.said(delivery.tenant, event.cause, said)
+
+    @heard.on(ModelTrained)
+    async def on_model_trained(event: ModelTrained, delivery: Delivery) -> None:
+        if trained is not None and event.model.kind == ModelKind.MODEL_KIND_LANGUAGE:
+            await trained.heard(delivery.tenant, _trained(event))
+
+    return heard
+
+
+def _trained(event: ModelTrained) -> TrainedModel:
+    model = event.model
+    return TrainedModel(
+        name=model.name,
+        version=model.version,
+        uri=model.uri,
+        content_hash=model.content_hash,
+        training_id=event.training.training_id,
+        made=model.register_time.ToDatetime(UTC),
+    )
 
 
 def _place(answer: JudgedAnswer | AnswerEvaluated) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gyre_inference.domain.chain_runs import ChainRun, RunEnding, RunHeader, StepRecord
 from gyre_inference.domain.experiments import Experiment
+from gyre_inference.domain.gates import Approval, Decision, GateWord
 from gyre_inference.domain.generation import ModelRequest, Piece
 from gyre_inference.domain.passages import Found, SearchFilter
 from gyre_inference.domain.record import AnswerRecord, Failure
@@ -18,6 +19,7 @@ from gyre_inference.domain.rollouts import Observation, Pair, Rollout
 from gyre_inference.domain.sequential import Arm, Pairs
 from gyre_inference.domain.served import ServedModels
 from gyre_inference.domain.throttles import Throttle
+from gyre_inference.domain.wishes import Wish
 
 
 class PassageSearch(Protocol):
@@ -293,8 +295,9 @@ class Rollouts(Protocol):
     """Rollouts of every tenant, durable. They share the registry's revision."""
 
     async def start(self, rollout: Rollout) -> Rollout:
-        """Durable, and said, with its experiment. Raises `Conflict` where another one runs for
-        the name, or an experiment for the workload."""
+        """Durable, and said, with its experiment; with the creation key of one that is there, that
+        one. Raises `Conflict` where another one runs for the name, or an experiment for the
+        workload, and where the key stands for another thing."""
         ...
 
     async def change(self, before: Rollout, after: Rollout) -> Rollout:
@@ -352,6 +355,28 @@ class Rollouts(Protocol):
 
     async def pairs(self, tenant: str, rollout_id: str) -> Pairs:
         """How they came out."""
+        ...
+
+    async def gate_said(self, tenant: str, rollout_id: str, said: Decision | Approval) -> None:
+        """Kept while the rollout runs, whatever its state is; the first verdict and the last
+        approval count. Durable when it returns; may be repeated. Of others nothing is kept."""
+        ...
+
+    async def gate(self, tenant: str, rollout_id: str) -> GateWord:
+        """What was said of its gate."""
+        ...
+
+    async def wish(self, wish: Wish) -> bool:
+        """Durable when it returns. False where a newer one for the name, or the same, was wished
+        before: then nothing changes."""
+        ...
+
+    async def wishes(self) -> Sequence[Wish]:
+        """Of all tenants, those that wait, oldest first; at most one for a name."""
+        ...
+
+    async def fulfilled(self, wish: Wish) -> None:
+        """It waits no more, unless a newer one took its place. May be repeated."""
         ...
 
     async def served(self, now: datetime, drain: float) -> ServedModels:

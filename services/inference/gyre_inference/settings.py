@@ -82,6 +82,11 @@ class Settings(RuntimeSettings):
     """How long the champion of before stays loaded after a promotion."""
     rollout_drain: float = Field(default=30.0, ge=0)
     """How long a candidate that was taken back stays loaded."""
+    rollout_trained: bool = True
+    """Whether a trained language model is rolled out by itself, once evaluation's gate passed it;
+    only under a name that is offered here."""
+    rollout_gate: float = Field(default=86_400, gt=0)
+    """How long a rollout waits for its gate's verdict."""
     rollout_poll: float = Field(default=1.0, gt=0)
     """How often a process looks at rollouts."""
     rollout_longest: float = Field(default=14 * 86_400, gt=0)

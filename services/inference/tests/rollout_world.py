@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gyre_inference.adapters.memory_rollouts import MemoryModelServer, MemoryModelShelf
+from gyre_inference.domain.gates import Decision
 from gyre_inference.domain.generation import Message
 from gyre_inference.domain.record import AnswerRecord, Labels
 from gyre_inference.domain.requests import Conversation, Question
@@ -24,10 +25,12 @@ from gyre_inference.domain.rollouts import (
     RolloutKind,
     RolloutState,
 )
+from gyre_inference.domain.wishes import TrainedModel
 from gyre_inference.ports import LanguageModel, Rollouts
 from gyre_inference.use_cases import Done
 from gyre_inference.use_cases.rollouts.driving import Driver, Hands, Patience
 from gyre_inference.use_cases.rollouts.managing import Wanted
+from gyre_inference.use_cases.rollouts.reconciling import Reconciler
 from inference_world import CALLER, World
 
 NEW = "llm-new"
@@ -50,6 +53,13 @@ def rollout(name: str = "gyre-reader", candidate: str = NEW, **facts: object) ->
         message="why",
     )
     return replace(known, **facts)  # type: ignore[arg-type]
+
+
+def trained(version: int = 1, name: str = "gyre-reader") -> TrainedModel:
+    """As the registry has it."""
+    made = datetime(2026, 5, 4, version, tzinfo=UTC)
+    uri, content = f"/elsewhere/models/acme/{name}/training-{version}", f"{version:064}"
+    return TrainedModel(name, version, uri, content, f"training-{version}", made)
 
 
 def hands(rollouts: Rollouts, model: LanguageModel) -> Hands:
@@ -93,6 +103,12 @@ class RolloutWorld:
             await judge(self.world.rollouts, await self.now(rollout_id))
         raise AssertionError(f"{known.state} after {deeds} deeds: {self.faults}")
 
+    def reconciler(
+        self, own: frozenset[str] = frozenset(), *, drain: float = 0.0, patience: float = 60.0
+    ) -> Reconciler:
+        shelf, rollouts = self.hands.shelf, self.world.rollouts
+        return Reconciler(rollouts, self.server, shelf, own, drain=drain, patience=patience)
+
     async def deed(self) -> None:
         await work(self.driver)
 
@@ -120,6 +136,8 @@ async def judge(
     rollouts: Rollouts, known: Rollout, candidate: float = 1.0, champion: float = 1.0
 ) -> None:
     """What makes a rollout go on; `candidate`, `champion`: shares of good judgements."""
+    if known.state is RolloutState.GATING:
+        await rollouts.gate_said("acme", known.rollout_id, Decision("gate-1", "pass"))
     if known.state is RolloutState.SHADOW:
         for place in range(60):
             outcome = 0 if place < 60 * candidate else -1

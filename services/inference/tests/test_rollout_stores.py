@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from gyre_inference.adapters.rollouts import DatabaseRollouts
 from gyre_inference.adapters.tables import rollouts as rows
 from gyre_inference.domain.experiments import Experiment, Variant
 from gyre_inference.domain.faults import Conflict, NotFound
+from gyre_inference.domain.gates import Approval, Decision, GateWord
 from gyre_inference.domain.registry import Key, Kind, Move, Version
 from gyre_inference.domain.rollouts import (
     ANSWERED,
@@ -31,13 +33,15 @@ from gyre_inference.domain.rollouts import (
     RolloutKind,
     RolloutState,
     moved,
+    rollout_id_of,
 )
 from gyre_inference.domain.sequential import Arm, Pairs
+from gyre_inference.domain.wishes import wish_for
 from gyre_inference.ports import Experiments, Registry, Rollouts
 from gyre_inference.use_cases.rollouts.driving import Driver, Hands, Patience
 from gyre_inference.use_cases.rollouts.reconciling import Reconciler
 from gyre_runtime.database import Database
-from rollout_world import NEW, hands, judge, rollout, work
+from rollout_world import NEW, PLAN, hands, judge, rollout, trained, work
 
 S = RolloutState
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -124,6 +128,51 @@ async def test_a_second_one_for_a_name_or_a_workload_is_refused(store: Store) ->
     assert await store.rollouts.start(other) == other
     elsewhere = rollout(tenant="globex")
     assert await store.rollouts.start(elsewhere) == elsewhere
+
+
+async def test_a_creation_key_stands_for_one_rollout_for_ever(store: Store) -> None:
+    key = rollout_id_of("acme", "k1")
+    wanted = rollout(rollout_id=key, creation_key="k1")
+    both = await asyncio.gather(*(store.rollouts.start(wanted) for _ in range(4)))
+    assert both == [wanted] * 4
+    ended = await go(store.rollouts, wanted, S.ROLLED_BACK)
+    assert await store.rollouts.start(wanted) == ended
+    with pytest.raises(Conflict, match="creation key"):
+        await store.rollouts.start(replace(wanted, candidate="llm-2"))
+    assert (await store.said()).count("RolloutStarted") == 1
+
+
+async def test_what_a_gate_says_is_kept_in_any_order_while_the_rollout_runs(store: Store) -> None:
+    passed = Decision("gate-1", "pass", needs_approval=True)
+    refused, granted = (
+        Approval("gate-1", yes, "ada", "why", NOW + timedelta(seconds=yes)) for yes in (False, True)
+    )
+    await store.rollouts.gate_said("acme", "rollout-1", passed)
+    known = await store.rollouts.start(rollout())
+    assert await store.rollouts.gate("acme", "rollout-1") == GateWord()
+    for said in (granted, refused, passed, Decision("gate-1", "fail"), granted):
+        await store.rollouts.gate_said("acme", "rollout-1", said)
+    assert await store.rollouts.gate("acme", "rollout-1") == GateWord(passed, granted)
+    assert await store.rollouts.gate("globex", "rollout-1") == GateWord()
+    await go(store.rollouts, known, S.ROLLED_BACK)
+    await store.rollouts.gate_said("acme", "rollout-1", passed)
+    assert await store.rollouts.gate("acme", "rollout-1") == GateWord()
+
+
+async def test_of_the_wishes_for_a_name_the_newest_waits(store: Store) -> None:
+    first, second = (wish_for("acme", trained(version)) for version in (1, 2))
+    assert await store.rollouts.wish(first)
+    assert not await store.rollouts.wish(first)
+    elsewhere = replace(first, tenant="globex")
+    assert await store.rollouts.wish(elsewhere)
+    assert await store.rollouts.wish(second)
+    assert list(await store.rollouts.wishes()) == [elsewhere, second]
+    await store.rollouts.fulfilled(first)
+    assert list(await store.rollouts.wishes()) == [elsewhere, second]
+    for _ in range(2):
+        await store.rollouts.fulfilled(second)
+    assert not await store.rollouts.wish(first)
+    assert list(await store.rollouts.wishes()) == [elsewhere]
 
 
 async def test_an_experiment_and_a_rollout_do_not_share_a_workload(store: Store) -> None:
@@ -380,6 +429,7 @@ async def test_a_rollout_goes_on_wherever_its_process_was_killed(
             candidate=candidate,
             champion=await store.rollouts.champion("acme", "gyre-reader") or "gyre-reader",
             model_uri="new",
+            plan=replace(PLAN, gated=True),
         )
         await store.rollouts.start(known)
         kill = Kill(at, after)
@@ -388,10 +438,11 @@ async def test_a_rollout_goes_on_wherever_its_process_was_killed(
         await until_dead(store, whole, Kill(0, after))
         ended = await store.rollouts.get("acme", "rollout-1")
         assert ended.state is S.PROMOTED, (at, ended.changes)
-        assert len(ended.changes) == ended.number == 6
+        assert len(ended.changes) == ended.number == 7
+        assert ended.gate_id == "gate-1"
         assert await store.rollouts.champion("acme", "gyre-reader") == candidate
         said = await store.said()
-        assert (said.count("ModelPromoted"), said.count("RolloutChanged")) == (at, 6 * at)
+        assert (said.count("ModelPromoted"), said.count("RolloutChanged")) == (at, 7 * at)
         assert isinstance(whole.server, MemoryModelServer)
         assert whole.server.loaded == {"gyre-reader": "READY", candidate: "READY"}
         await rename(store, f"rollout-1.{at}")
@@ -430,5 +481,6 @@ async def test_a_rollout_that_was_taken_back_while_its_process_died_leaves_no_mo
     known = await store.rollouts.get("acme", "rollout-1")
     assert known.state is S.LOADING
     await store.rollouts.change(known, moved(known, S.ROLLED_BACK, "no", datetime.now(UTC)))
-    reconciler = Reconciler(store.rollouts, whole.server, frozenset({"gyre-reader"}), drain=0.0)
+    own = frozenset({"gyre-reader"})
+    reconciler = Reconciler(store.rollouts, whole.server, whole.shelf, own, drain=0.0)
     assert (await reconciler.look()).unloaded == (NEW,)

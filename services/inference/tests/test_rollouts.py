@@ -11,9 +11,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from gyre_inference import wire
+from gyre_inference.adapters.memory_rollouts import MemoryModelShelf
 from gyre_inference.adapters.triton_tensors import infer_request
 from gyre_inference.domain.experiments import Experiment, Variant
 from gyre_inference.domain.faults import Conflict, InvalidRequest, NotFound, Overloaded, Unavailable
+from gyre_inference.domain.gates import Approval, Decision
 from gyre_inference.domain.generation import (
     Ending,
     FinishReason,
@@ -35,11 +37,12 @@ from gyre_inference.domain.rollouts import (
 )
 from gyre_inference.domain.sequential import Arm
 from gyre_inference.domain.verdicts import judged, slow_after
+from gyre_inference.domain.wishes import wish_for
 from gyre_inference.use_cases.rollouts.driving import Patience
 from gyre_inference.use_cases.rollouts.managing import Wanted
-from gyre_inference.use_cases.rollouts.reconciling import Reconciler
+from gyre_inference.use_cases.rollouts.trained import RollOutTrained
 from inference_world import World, start
-from rollout_world import NEW, PLAN, TO_NEW, RolloutWorld, judge, rollout
+from rollout_world import NEW, PLAN, TO_NEW, RolloutWorld, judge, rollout, trained
 
 S = RolloutState
 TO_PROMPT = Wanted(RolloutKind.PROMPT, "answer", "candidate", plan=replace(PLAN, shadow_pairs=0))
@@ -234,6 +237,232 @@ async def test_shadows_that_nobody_gets_to_are_left_out_and_nobody_waits(
     for n in range(70):
         await rolling.ask(conversation_id=f"talk-{n}")
     assert rolling.world.stories.shadows.left_out == 6
+
+
+GATED = replace(TO_NEW, plan=replace(PLAN, gated=True))
+
+
+async def gating(rolling: RolloutWorld, wanted: Wanted = GATED) -> str:
+    """A rollout that waits for its gate."""
+    one = await rolling.start(wanted)
+    for _ in range(3):
+        await rolling.deed()
+    assert (await rolling.now(one)).state is S.GATING
+    return one
+
+
+async def test_a_gated_candidate_answers_nobody_before_its_gate_passed(
+    rolling: RolloutWorld,
+) -> None:
+    one = await gating(rolling)
+    await rolling.deed()
+    assert {(await rolling.ask(conversation_id=f"t{n}")).variant for n in range(20)} == {CHAMPION}
+    with pytest.raises(Conflict, match="GATING cannot be promoted"):
+        await rolling.manage.promote("acme", one, "ada", "I am sure", fully=True)
+    assert rolling.server.loaded[NEW] == "READY"  # the gate asks it
+    await rolling.world.stories.gates.said("acme", one, Decision("gate-1", "pass"))
+    await rolling.deed()
+    shown = await rolling.now(one)
+    assert (shown.state, shown.gate_id) == (S.SHADOW, "gate-1")
+    assert shown.changes[-1].reason == "the gate passed"
+    assert (await rolling.until(one, S.PROMOTED)).gate_id == "gate-1"
+
+
+@pytest.mark.parametrize("verdict", ["fail", "insufficient", "of a later release"])
+async def test_a_gate_that_does_not_pass_takes_the_candidate_back(
+    rolling: RolloutWorld, verdict: str
+) -> None:
+    one = await gating(rolling)
+    said = Decision("gate-1", verdict, ("accuracy fell by 0.2", "too few examples"))
+    await rolling.world.stories.gates.said("acme", one, said)
+    await rolling.deed()
+    ended = await rolling.now(one)
+    assert (ended.state, ended.gate_id, ended.changes[-1].author) == (S.ROLLED_BACK, "gate-1", "")
+    reason = f"the gate said {verdict}: accuracy fell by 0.2; too few examples"
+    assert ended.changes[-1].reason == reason
+
+
+@pytest.mark.parametrize("granted", [True, False])
+async def test_where_a_person_has_to_approve_the_rollout_waits_for_that(
+    rolling: RolloutWorld, granted: bool
+) -> None:
+    one = await gating(rolling)
+    gates = rolling.world.stories.gates
+    await gates.said("acme", one, Decision("gate-1", "pass", needs_approval=True))
+    await rolling.deed()
+    known = await rolling.manage.get("acme", one)
+    assert (known.rollout.state, known.rollout.gate_id) == (S.GATING, "gate-1")
+    now = datetime.now(UTC)
+    await gates.said("acme", one, Approval("gate-0", not granted, "eve", "of another gate", now))
+    await rolling.deed()
+    assert (await rolling.now(one)).state is S.GATING
+    later = now + timedelta(seconds=1)
+    await gates.said("acme", one, Approval("gate-1", granted, "ada", "I looked", later))
+    await rolling.deed()
+    ended = await rolling.now(one)
+    assert ended.state is (S.SHADOW if granted else S.ROLLED_BACK)
+    assert "by ada: I looked" in ended.changes[-1].reason
+
+
+async def test_what_is_said_early_or_of_others_is_kept_or_left_alone(rolling: RolloutWorld) -> None:
+    one = await rolling.start(GATED)
+    gates = rolling.world.stories.gates
+    await gates.said("acme", one, Approval("gate-1", True, "ada", "", datetime.now(UTC)))
+    await gates.said("acme", one, Decision("gate-1", "pass", needs_approval=True))
+    for cause in ("", "reindex-1", "rollout-nowhere"):
+        await gates.said("acme", cause, Decision("gate-2", "fail"))
+    await gates.said("globex", one, Decision("gate-2", "fail"))
+    await rolling.until(one, S.SHADOW)
+    await gates.said("acme", one, Decision("gate-2", "fail"))
+    await rolling.until(one, S.PROMOTED)
+
+
+async def test_a_gate_that_never_comes_and_an_approval_that_never_comes(world: World) -> None:
+    rolling = RolloutWorld(world, Patience(gate=0.0))
+    one = await gating(rolling)
+    await rolling.deed()
+    assert (await rolling.now(one)).changes[-1].reason.startswith("no gate came to a verdict")
+    rolling = RolloutWorld(world, Patience(longest=0.0))
+    two = await gating(rolling)
+    said = Decision("gate-1", "pass", needs_approval=True)
+    await rolling.world.stories.gates.said("acme", two, said)
+    await rolling.deed()
+    assert (await rolling.now(two)).changes[-1].reason.startswith("nobody approved")
+
+
+async def test_a_person_aborts_while_the_gate_is_waited_for(rolling: RolloutWorld) -> None:
+    ended = await rolling.manage.abort("acme", await gating(rolling), "ada", "not this one")
+    assert ended.state is S.ROLLED_BACK
+
+
+async def test_a_gated_prompt_waits_at_once_and_goes_on_without_a_shadow(
+    rolling: RolloutWorld,
+) -> None:
+    await second_prompt(rolling.world)
+    one = await rolling.start(replace(TO_PROMPT, plan=replace(TO_PROMPT.plan, gated=True)))
+    await rolling.deed()
+    assert (await rolling.now(one)).state is S.GATING
+    await rolling.world.stories.gates.said("acme", one, Decision("gate-1", "pass"))
+    await rolling.deed()
+    assert (await rolling.now(one)).state is S.CANARY
+
+
+async def test_a_repeated_start_finds_the_rollout_also_after_its_end(rolling: RolloutWorld) -> None:
+    keyed = replace(TO_NEW, creation_key="k1", model="gyre-reader/7")
+    one, again = await asyncio.gather(rolling.start(keyed), rolling.start(keyed))
+    assert one == again
+    ended = await rolling.until(one, S.PROMOTED)
+    assert ended.model == "gyre-reader/7"
+    assert await rolling.start(keyed) == one
+    with pytest.raises(Conflict, match="creation key"):
+        await rolling.start(replace(keyed, candidate="llm-other"))
+
+
+def rolling_out(rolling: RolloutWorld) -> tuple[RollOutTrained, list[str]]:
+    told: list[str] = []
+    store = rolling.hands.shelf
+    assert isinstance(store, MemoryModelShelf)
+    for version in (1, 2, 3):
+        store.store[f"acme/gyre-reader/training-{version}"] = str(version)
+        rolling.world.model.models |= {wish_for("acme", trained(version)).candidate}
+    world, plan = rolling.world, replace(PLAN, gated=True)
+    by_itself = RollOutTrained(
+        world.rollouts, world.policy, plan, rolling.refresh, told=lambda _, why: told.append(why)
+    )
+    return by_itself, told
+
+
+async def test_a_trained_model_is_rolled_out_by_itself_once(rolling: RolloutWorld) -> None:
+    by_itself, told = rolling_out(rolling)
+    await by_itself.heard("acme", trained(1))
+    await by_itself.heard("acme", trained(1))
+    await asyncio.gather(by_itself.look(), by_itself.look())
+    (known,) = await rolling.world.rollouts.list("acme", True, 0, 10)
+    assert (known.candidate, known.model) == ("llm-gyre-reader-v1-00000000", "gyre-reader/1")
+    assert (known.workload, known.plan.gated, known.author) == ("answer", True, "")
+    assert known.model_uri == "acme/gyre-reader/training-1"
+    ended = await rolling.until(known.rollout_id, S.PROMOTED)
+    assert S.GATING in {change.to_state for change in ended.changes}
+    await by_itself.look()
+    assert not await rolling.world.rollouts.list("acme", True, 0, 10)
+    assert told == ["a newer one, or itself, was heard of before"]
+
+
+async def test_the_newest_trained_model_waits_until_its_place_is_free(
+    rolling: RolloutWorld,
+) -> None:
+    by_itself, told = rolling_out(rolling)
+    one = await rolling.start()
+    for version in (1, 3, 2):
+        await by_itself.heard("acme", trained(version))
+        await by_itself.look()
+    assert [known.rollout_id for known in await rolling.world.rollouts.running()] == [one]
+    await rolling.manage.abort("acme", one, "ada", "")
+    await by_itself.look()
+    (known,) = await rolling.world.rollouts.running()
+    assert known.model == "gyre-reader/3"
+    assert len(told) == 1
+
+
+async def test_what_is_not_offered_or_in_force_already_is_not_rolled_out(
+    rolling: RolloutWorld,
+) -> None:
+    by_itself, told = rolling_out(rolling)
+    await by_itself.heard("acme", trained(1, name="somebody-elses"))
+    wish = wish_for("acme", trained(2))
+    rolling.world.rollouts.champions["acme", "gyre-reader"] = wish.candidate, 1
+    await by_itself.heard("acme", trained(2))
+    await by_itself.look()
+    assert not await rolling.world.rollouts.running()
+    assert not await rolling.world.rollouts.wishes()
+    assert told[0] == "no model of that name is offered"
+    assert "is the champion already" in told[1]
+
+
+async def test_a_wish_that_was_begun_when_its_process_died_is_begun_once(
+    rolling: RolloutWorld,
+) -> None:
+    by_itself, _ = rolling_out(rolling)
+    await by_itself.heard("acme", trained(1))
+    (wish,) = await rolling.world.rollouts.wishes()
+    await rolling.world.rollouts.start(wish.rollout("gyre-reader", PLAN, datetime.now(UTC)))
+    await by_itself.look()
+    assert len(await rolling.world.rollouts.list("acme", False, 0, 10)) == 1
+    assert not await rolling.world.rollouts.wishes()
+
+
+def test_a_candidates_name_fits_the_server_and_tells_contents_apart() -> None:
+    names = {
+        wish_for("acme", replace(trained(1, name="n" * 64), content_hash=content * 64)).candidate
+        for content in "ab"
+    }
+    assert len(names) == 2
+    assert {len(name) for name in names} == {63}
+
+
+async def test_a_model_that_the_server_lost_is_placed_and_loaded_anew(
+    rolling: RolloutWorld,
+) -> None:
+    await rolling.until(await rolling.start(), S.PROMOTED)
+    rolling.server.folders = {"gyre-reader"}
+    rolling.server.loaded = {"gyre-reader": "READY"}
+    found = await rolling.reconciler(frozenset({"gyre-reader"})).look()
+    assert found.loaded == (NEW,)
+    assert rolling.server.loaded[NEW] == "READY"
+    assert (await rolling.reconciler(frozenset({"gyre-reader"})).look()).loaded == ()
+
+
+async def test_a_candidate_is_asked_by_its_name_while_it_is_rolled_out(
+    rolling: RolloutWorld,
+) -> None:
+    """A gate asks for them so, before any user is answered by the candidate."""
+    in_force = rolling.world.stories.in_force
+    rollout_id = await rolling.start()
+    await in_force.refresh()
+    assert (in_force.offers("acme", NEW), in_force.offers("globex", NEW)) == (True, False)
+    await rolling.manage.abort("acme", rollout_id, "ada", "enough")
+    await in_force.refresh()
+    assert not in_force.offers("acme", NEW)
 
 
 async def test_a_prompt_rolls_out_without_loading(rolling: RolloutWorld) -> None:
@@ -473,9 +702,7 @@ def test_in_time_is_what_nine_of_ten_answers_took() -> None:
 
 
 async def test_what_is_wanted_is_loaded_and_what_is_not_is_unloaded(rolling: RolloutWorld) -> None:
-    reconciler = Reconciler(
-        rolling.world.rollouts, rolling.server, frozenset({"gyre-reader"}), drain=0.0
-    )
+    reconciler = rolling.reconciler(frozenset({"gyre-reader"}))
     rolling.server.folders |= {"llm-stray", "bge"}
     rolling.server.loaded |= {"llm-stray": "READY", "bge": "READY"}
     one = await rolling.start()
@@ -497,7 +724,7 @@ async def test_the_champion_of_before_is_kept_and_then_unloaded(rolling: Rollout
     two = await rolling.start(later)
     ended = await rolling.until(two, S.PROMOTED)
     assert ended.champion == NEW
-    reconciler = Reconciler(rolling.world.rollouts, rolling.server, frozenset({"gyre-reader"}))
+    reconciler = rolling.reconciler(frozenset({"gyre-reader"}), drain=30.0)
     assert (await reconciler.look()).unloaded == ()
     known, revision = rolling.world.rollouts.known["acme", two]
     long_ago = ended.changes[-1].time - timedelta(hours=1)
@@ -509,9 +736,7 @@ async def test_the_champion_of_before_is_kept_and_then_unloaded(rolling: Rollout
 async def test_an_unloading_that_never_ends_is_told_and_not_waited_for(
     rolling: RolloutWorld,
 ) -> None:
-    reconciler = Reconciler(
-        rolling.world.rollouts, rolling.server, frozenset(), drain=0.0, patience=0.0
-    )
+    reconciler = rolling.reconciler(patience=0.0)
     rolling.server.stuck = {NEW}
     one = await rolling.start()
     await rolling.until(one, S.SHADOW)
@@ -524,7 +749,7 @@ async def test_an_unloading_that_never_ends_is_told_and_not_waited_for(
 async def test_a_candidate_that_was_taken_back_stays_for_requests_on_their_way(
     rolling: RolloutWorld,
 ) -> None:
-    reconciler = Reconciler(rolling.world.rollouts, rolling.server, frozenset(), drain=60.0)
+    reconciler = rolling.reconciler(drain=60.0)
     one = await rolling.start()
     await rolling.until(one, S.SHADOW)
     await rolling.manage.abort("acme", one, "ada", "")

@@ -38,6 +38,8 @@ def start_rollout(
     shadow_pairs: Annotated[int, typer.Option(help="Pairs to compare first; 0: none.")] = -1,
     shadow_share: Annotated[float, typer.Option(help="Share of requests, 0 to 1.")] = -1.0,
     attended: Annotated[bool, typer.Option("--attended", help="A person promotes.")] = False,
+    gated: Annotated[bool, typer.Option("--gated", help="Evaluation's gate passes first.")] = False,
+    registered: Annotated[str, typer.Option(help="NAME/VERSION in the model registry.")] = "",
     message: Annotated[str, typer.Option("--message", "-m", help="Why.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -46,10 +48,11 @@ def start_rollout(
     Example: gyre rollout start --model gyre-reader --to llm-2026-05-04 --step 0.05 --step 0.5
     """
     plan: dict[str, Any] = {"steps": step or [], "metrics": metric or [], "attended": attended}
-    plan |= {"minimum": minimum, "margin": margin}
+    plan |= {"minimum": minimum, "margin": margin, "gated": gated}
     plan |= {"shadow_pairs": shadow_pairs} if shadow_pairs >= 0 else {}
     plan |= {"shadow_share": shadow_share} if shadow_share >= 0 else {}
     words = {"workload": workload, "model_uri": uri, "plan": plan, "message": message}
+    words |= {"model": registered}
     run(_start("prompt" if prompt else "model", to, prompt or model, words, as_json))
 
 
@@ -119,11 +122,13 @@ async def _list(running: bool, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    table = Table("rollout", "name", "champion", "candidate", "state", "weight", "started")
+    table = Table("rollout", "name", "champion", "candidate", "state", "gate", "weight", "started")
     for one in found:
         shown = ("rollout_id", "name", "champion", "candidate", "state")
         weight = f"{one.get('weight', 0):.0%}"
-        table.add_row(*(str(one.get(name, "")) for name in shown), weight, one["start_time"])
+        gate = (one.get("gate_id") or "waits") if one.get("plan", {}).get("gated") else ""
+        told = (str(one.get(name, "")) for name in shown)
+        table.add_row(*told, gate, weight, one["start_time"])
     console.print(table)
 
 
@@ -164,6 +169,10 @@ def _print_one(one: Rollout, as_json: bool) -> None:
         return
     console.print(f"[bold]{one['rollout_id']}[/]  {one['state']}  {one.get('weight', 0):.0%}")
     console.print(f"{one['name']}: {one['champion']} -> {one['candidate']} ({one['workload']})")
+    if one.get("model"):
+        console.print(f"model {one['model']} of the registry")
+    if one["plan"].get("gated"):
+        console.print(f"gated: {one.get('gate_id') or 'no verdict yet'}")
     for change in one.get("changes", []):
         console.print(_change(change))
     if "evidence" in one:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from gyre_inference.adapters.memory_registry import MemoryExperiments, MemoryShelf
 from gyre_inference.domain.faults import Conflict, Fault, NotFound
+from gyre_inference.domain.gates import Approval, Decision, GateWord
 from gyre_inference.domain.registry import PRODUCTION, Key, Kind
 from gyre_inference.domain.rollouts import (
     SECONDS,
@@ -18,9 +19,11 @@ from gyre_inference.domain.rollouts import (
     RolloutKind,
     RolloutState,
     replaced,
+    started_before,
 )
 from gyre_inference.domain.sequential import Arm, Pairs
 from gyre_inference.domain.served import ServedModels, served_models
+from gyre_inference.domain.wishes import Wish
 from gyre_inference.ports import LEASE, RolloutChanges
 from gyre_inference.use_cases.shelving import Promotion, promote
 
@@ -38,9 +41,14 @@ class MemoryRollouts:
     compared: dict[Place, dict[str, Pair]] = field(default_factory=dict)
     held: dict[Place, tuple[str, float]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+    words: dict[Place, GateWord] = field(default_factory=dict)
+    wished: dict[Place, tuple[Wish, bool]] = field(default_factory=dict)
 
     async def start(self, rollout: Rollout) -> Rollout:
         """See `Rollouts`."""
+        known = self.known.get((rollout.tenant, rollout.rollout_id))
+        if rollout.creation_key and known is not None:
+            return started_before(known[0], rollout)
         for one in await self.running():
             if (one.tenant, one.kind, one.name) == (rollout.tenant, rollout.kind, rollout.name):
                 raise Conflict(f"{one.rollout_id} runs for {rollout.name!r}")
@@ -152,9 +160,40 @@ class MemoryRollouts:
         ones = [one for one, _ in self.known.values()]
         return served_models(ones, [release for release, _ in self.champions.values()], now, drain)
 
+    async def gate_said(self, tenant: str, rollout_id: str, said: Decision | Approval) -> None:
+        """See `Rollouts`."""
+        place = tenant, rollout_id
+        if place not in self.known or self.known[place][0].is_over:
+            return
+        self.words[place] = self.words.get(place, GateWord()).after(said)
+
+    async def gate(self, tenant: str, rollout_id: str) -> GateWord:
+        """See `Rollouts`."""
+        return self.words.get((tenant, rollout_id), GateWord())
+
+    async def wish(self, wish: Wish) -> bool:
+        """See `Rollouts`."""
+        known = self.wished.get((wish.tenant, wish.name))
+        if known is not None and known[0].made >= wish.made:
+            return False
+        self.wished[wish.tenant, wish.name] = wish, True
+        return True
+
+    async def wishes(self) -> Sequence[Wish]:
+        """See `Rollouts`."""
+        ones = [wish for wish, waits in self.wished.values() if waits]
+        return sorted(ones, key=lambda one: one.made)
+
+    async def fulfilled(self, wish: Wish) -> None:
+        """See `Rollouts`."""
+        known = self.wished.get((wish.tenant, wish.name))
+        if known is not None and known[0] == wish:
+            self.wished[wish.tenant, wish.name] = wish, False
+
     def _forget(self, rollout: Rollout) -> None:
         place = rollout.tenant, rollout.rollout_id
         self.compared.pop(place, None)
+        self.words.pop(place, None)
         self.observed = {key: one for key, one in self.observed.items() if key[:2] != place}
 
     def _keep(self, rollout: Rollout) -> None:

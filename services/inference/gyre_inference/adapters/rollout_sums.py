@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from gyre_runtime.database.transaction import insert_ignore
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gyre_inference.adapters.tables import rollout_observations, rollout_pairs
+from gyre_inference.adapters.tables import rollout_gates, rollout_observations, rollout_pairs
 from gyre_inference.domain.rollouts import SECONDS, Observation, Pair, Rollout
 from gyre_inference.domain.sequential import Arm, Pairs
 
@@ -90,7 +90,7 @@ async def pairs_of(connection: AsyncConnection, tenant: str, rollout_id: str) ->
 
 
 async def forget(connection: AsyncConnection, tenant: str, rollout_id: str) -> None:
-    """Everything that was observed: what it came to stands in the transitions."""
-    for table in (rollout_observations, rollout_pairs):
+    """Everything that was observed and heard: what it came to stands in the transitions."""
+    for table in (rollout_observations, rollout_pairs, rollout_gates):
         here = table.c.tenant == tenant, table.c.rollout_id == rollout_id
         await connection.execute(sa.delete(table).where(*here))

@@ -19,6 +19,7 @@ from gyre_inference import wire
 from gyre_inference.adapters.experiments import row_of
 from gyre_inference.adapters.registry_rows import holdings_of
 from gyre_inference.adapters.revision import next_revision
+from gyre_inference.adapters.rollout_gates import keep_word, word_of
 from gyre_inference.adapters.rollout_sums import (
     add_observations,
     add_pair,
@@ -27,10 +28,12 @@ from gyre_inference.adapters.rollout_sums import (
     seconds_of,
     sums_of,
 )
+from gyre_inference.adapters.rollout_wishes import keep_wish, waiting, waits_no_more
 from gyre_inference.adapters.shelf import DatabaseShelf
 from gyre_inference.adapters.storage import Storage
 from gyre_inference.adapters.tables import champions, experiments, rollouts
 from gyre_inference.domain.faults import Conflict, NotFound
+from gyre_inference.domain.gates import Approval, Decision, GateWord
 from gyre_inference.domain.registry import PRODUCTION, Key, Kind
 from gyre_inference.domain.rollouts import (
     Observation,
@@ -39,9 +42,11 @@ from gyre_inference.domain.rollouts import (
     RolloutKind,
     RolloutState,
     replaced,
+    started_before,
 )
 from gyre_inference.domain.sequential import Arm, Pairs
 from gyre_inference.domain.served import ServedModels, served_models
+from gyre_inference.domain.wishes import Wish
 from gyre_inference.ports import LEASE, RolloutChanges
 from gyre_inference.use_cases.shelving import Promotion, promote
 
@@ -60,6 +65,10 @@ class DatabaseRollouts:
         async with self._storage.transaction() as transaction:
             connection = transaction.connection
             revision = await next_revision(connection)
+            if rollout.creation_key:
+                known = await _find(connection, rollout.tenant, rollout.rollout_id)
+                if known is not None:
+                    return started_before(known, rollout)
             await _refuse_second(connection, rollout)
             key = {"tenant": rollout.tenant, "rollout_id": rollout.rollout_id}
             fresh = {"holder": _FREE, "lease_time": 0.0, "start_time": rollout.start.timestamp()}
@@ -191,6 +200,36 @@ class DatabaseRollouts:
             ]
             named = (await connection.execute(sa.select(champions.c.release))).scalars().all()
         return served_models(ones, named, now, drain)
+
+    async def gate_said(self, tenant: str, rollout_id: str, said: Decision | Approval) -> None:
+        """See `Rollouts`."""
+        async with self._storage.transaction() as transaction:
+            connection = transaction.connection
+            await next_revision(connection)
+            known = await _find(connection, tenant, rollout_id)
+            if known is not None and not known.is_over:
+                await keep_word(connection, tenant, rollout_id, said)
+
+    async def gate(self, tenant: str, rollout_id: str) -> GateWord:
+        """See `Rollouts`."""
+        async with self._storage.reading() as connection:
+            return await word_of(connection, tenant, rollout_id)
+
+    async def wish(self, wish: Wish) -> bool:
+        """See `Rollouts`."""
+        async with self._storage.transaction() as transaction:
+            await next_revision(transaction.connection)
+            return await keep_wish(transaction.connection, wish)
+
+    async def wishes(self) -> Sequence[Wish]:
+        """See `Rollouts`."""
+        async with self._storage.reading() as connection:
+            return await waiting(connection)
+
+    async def fulfilled(self, wish: Wish) -> None:
+        """See `Rollouts`."""
+        async with self._storage.transaction() as transaction:
+            await waits_no_more(transaction.connection, wish)
 
     async def _read(self, query: sa.Select[Any]) -> Sequence[Rollout]:
         async with self._storage.reading() as connection:

@@ -185,6 +185,24 @@ rollout_observations = sa.Table(
     sa.Column("observe_time", sa.Float, nullable=False),
 )
 
+rollout_gates = sa.Table(
+    "rollout_gates",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("rollout_id", sa.String(64), primary_key=True),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+
+rollout_wishes = sa.Table(
+    "rollout_wishes",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("made", sa.Float, nullable=False),
+    sa.Column("waits", sa.Boolean, nullable=False),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+
 rollout_pairs = sa.Table(
     "rollout_pairs",
     metadata,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,9 @@ PREFIX = "rollout-"
 ANSWERED, SECONDS, IN_TIME, PAIRS = "answered", "seconds", "in_time", "pairs"
 _MODEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}(\+[A-Za-z0-9._-]{1,62})?")
 _METRIC = re.compile(r"-?(feedback|evaluation)\.[a-z0-9_.-]{1,64}")
+_REGISTERED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}/[1-9][0-9]{0,8}")
 _STEPS = 8
+_KEY = 256
 
 
 class RolloutKind(Enum):
@@ -34,6 +37,7 @@ class RolloutState(Enum):
     REQUESTED = "REQUESTED"
     LOADING = "LOADING"
     PROBING = "PROBING"
+    GATING = "GATING"
     SHADOW = "SHADOW"
     CANARY = "CANARY"
     PROMOTED = "PROMOTED"
@@ -63,6 +67,7 @@ class Plan:
     attended: bool = False
     keep: float = 600.0
     sticky_by: StickyBy = StickyBy.CONVERSATION
+    gated: bool = False
 
     @property
     def has_shadow(self) -> bool:
@@ -144,7 +149,8 @@ class Pair:
 
 @dataclass(frozen=True)
 class Rollout:
-    """See the contract's `Rollout`. number: counts transitions."""
+    """See the contract's `Rollout`. number: counts transitions. creation_key: made by whoever
+    started it; a repetition finds it."""
 
     rollout_id: str
     tenant: str
@@ -164,6 +170,9 @@ class Rollout:
     slow_after: float | None = None
     changes: tuple[Change, ...] = ()
     number: int = 0
+    model: str = ""
+    gate_id: str = ""
+    creation_key: str = ""
 
     @property
     def weight(self) -> float:
@@ -181,6 +190,11 @@ class Rollout:
     def since(self) -> datetime:
         """When the state, or its step, began."""
         return self.changes[-1].time if self.changes else self.start
+
+    @property
+    def shown(self) -> RolloutState:
+        """Where requests come in: the shadow, or the canary at once."""
+        return RolloutState.SHADOW if self.plan.has_shadow else RolloutState.CANARY
 
     @property
     def is_last_step(self) -> bool:
@@ -263,6 +277,20 @@ def moved(
     return replace(gone, changes=(*rollout.changes, change))
 
 
+def rollout_id_of(tenant: str, creation_key: str) -> str:
+    """The same for the same key: whoever starts it again finds it."""
+    hashed = hashlib.sha256(f"{tenant}\n{creation_key}".encode()).hexdigest()
+    return f"{PREFIX}{hashed[:32]}"
+
+
+def started_before(known: Rollout, wanted: Rollout) -> Rollout:
+    """The one that a creation key stands for. Raises `Conflict` where it is about another thing."""
+    same = known.kind is wanted.kind and known.creation_key == wanted.creation_key
+    if same and (wanted.kind is RolloutKind.PROMPT or known.candidate == wanted.candidate):
+        return known
+    raise Conflict(f"the creation key stands for {known.rollout_id}, of {known.candidate!r}")
+
+
 def replaced(before: Rollout, after: Rollout) -> tuple[str, str] | None:
     """What its name points to until now, and from now on; None where that does not change."""
     if after.state is RolloutState.PROMOTED:
@@ -312,6 +340,10 @@ def rollout_violations(rollout: Rollout) -> Violations:
             yield "workload", "Generate has no prompt"
     elif not _MODEL.fullmatch(rollout.candidate):
         yield "candidate", "must be a name on the model server, with +ADAPTER for one of its own"
+    if rollout.model and not _REGISTERED.fullmatch(rollout.model):
+        yield "model", "must be NAME/VERSION, as the model registry has it"
+    if len(rollout.creation_key) > _KEY:
+        yield "creation_key", f"must have at most {_KEY} characters"
     if rollout.candidate == rollout.champion:
         yield "candidate", "is the champion already"
 
@@ -319,9 +351,10 @@ def rollout_violations(rollout: Rollout) -> Violations:
 _S = RolloutState
 _BACK = _S.ROLLED_BACK
 _NEXT: Mapping[RolloutState, frozenset[RolloutState]] = {
-    _S.REQUESTED: frozenset({_S.LOADING, _S.SHADOW, _S.CANARY, _BACK}),
+    _S.REQUESTED: frozenset({_S.LOADING, _S.GATING, _S.SHADOW, _S.CANARY, _BACK}),
     _S.LOADING: frozenset({_S.PROBING, _BACK}),
-    _S.PROBING: frozenset({_S.SHADOW, _S.CANARY, _BACK}),
+    _S.PROBING: frozenset({_S.GATING, _S.SHADOW, _S.CANARY, _BACK}),
+    _S.GATING: frozenset({_S.SHADOW, _S.CANARY, _BACK}),
     _S.SHADOW: frozenset({_S.CANARY, _S.PROMOTED, _BACK}),
     _S.CANARY: frozenset({_S.CANARY, _S.PROMOTED, _BACK}),
     _S.PROMOTED: frozenset({_BACK}),

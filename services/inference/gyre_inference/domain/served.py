@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gyre_inference.domain.rollouts import Rollout, RolloutKind, RolloutState, base_of
@@ -14,11 +14,13 @@ _UNLOADED = (RolloutState.REQUESTED, RolloutState.LOADING)
 @dataclass(frozen=True)
 class ServedModels:
     """Names on the model server. known: candidates of all time. wanted: what answers, may answer,
-    or is kept. ready: those of `wanted` that were loaded once, and have to be there."""
+    or is kept. ready: those of `wanted` that were loaded once, and have to be there. places: where
+    in the model store those of `ready` lie that a rollout put on the server."""
 
     known: frozenset[str] = frozenset()
     wanted: frozenset[str] = frozenset()
     ready: frozenset[str] = frozenset()
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 def served_models(
@@ -32,10 +34,14 @@ def served_models(
     loaded = {one.candidate for one in models if not one.is_over and one.state not in _UNLOADED}
     kept = {one.champion for one in models if _keeps_champion(one, now)}
     draining = {one.candidate for one in models if _drains(one, now, drain)}
+    ready = frozenset(named | set(map(base_of, loaded)))
+    placed = sorted((one for one in models if one.model_uri), key=lambda one: one.start)
+    places = {base_of(one.candidate): one.model_uri for one in placed}
     return ServedModels(
         known=frozenset(base_of(one.candidate) for one in models),
         wanted=frozenset(named | set(map(base_of, on_the_way | kept | draining))),
-        ready=frozenset(named | set(map(base_of, loaded))),
+        ready=ready,
+        places={name: uri for name, uri in places.items() if name in ready},
     )
 
 

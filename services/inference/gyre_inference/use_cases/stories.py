@@ -31,6 +31,7 @@ from gyre_inference.use_cases.manage_chains import ManageChains, chain_in
 from gyre_inference.use_cases.manage_experiments import ManageExperiments
 from gyre_inference.use_cases.prompting import Prompting
 from gyre_inference.use_cases.prompts import ManagePrompts, prompt_in, readable_prompt
+from gyre_inference.use_cases.rollouts.gating import HearGates
 from gyre_inference.use_cases.rollouts.hearing import HearJudgements
 from gyre_inference.use_cases.rollouts.managing import ManageRollouts
 from gyre_inference.use_cases.rollouts.observing import ObservedRecords, Observer
@@ -102,6 +103,7 @@ class Stories:
         self.experiments = ManageExperiments(to.experiments, self.in_force, policy, changed)
         self.rollouts = ManageRollouts(to.rollouts, self.in_force, policy, changed)
         self.hearing = HearJudgements(to.rollouts)
+        self.gates = HearGates(to.rollouts)
 
     async def begin(self, files: Sequence[BuiltInFile]) -> None:
         """What the platform brings along is in force when it returns."""

@@ -39,6 +39,8 @@ def rollout(one: Rollout, evidence: Evidence | None = None) -> rollout_pb2.Rollo
         changes=map(_change, one.changes),
         number=one.number,
         attended=one.attended,
+        model=one.model,
+        gate_id=one.gate_id,
         evidence=None if evidence is None else _evidence(evidence),
     )
     message.start_time.FromDatetime(one.start)
@@ -60,6 +62,8 @@ def wanted_of(request: service_pb2.StartRolloutRequest, defaults: Plan) -> Wante
         model_uri=request.model_uri,
         plan=_plan_of(request.plan, defaults),
         message=request.message,
+        model=request.model,
+        creation_key=request.creation_key,
     )
 
 
@@ -81,6 +85,7 @@ def _plan_of(message: rollout_pb2.RolloutPlan, defaults: Plan) -> Plan:
         attended=message.attended,
         keep=keep if message.HasField("keep_time") else defaults.keep,
         sticky_by=StickyBy(sticky_by),
+        gated=message.gated or defaults.gated,
     )
 
 
@@ -96,6 +101,7 @@ def _plan(plan: Plan) -> rollout_pb2.RolloutPlan:
         shadow_pairs=plan.shadow_pairs,
         attended=plan.attended,
         sticky_by=plan.sticky_by.value,
+        gated=plan.gated,
     )
     message.keep_time.FromTimedelta(timedelta(seconds=plan.keep))
     return message

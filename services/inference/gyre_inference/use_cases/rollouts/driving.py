@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from uuid_utils import uuid7
@@ -44,10 +44,12 @@ _S = RolloutState
 @dataclass(frozen=True)
 class Patience:
     """Seconds. look: between two looks at a rollout. trying: for which loading or probing may fail
-    for a passing reason. longest: in which a rollout has to come to its end."""
+    for a passing reason. gate: for which a gate's verdict is waited for. longest: in which a
+    rollout has to come to its end."""
 
     look: float = 1.0
     trying: float = 600.0
+    gate: float = 86_400.0
     longest: float = 14 * 86_400.0
 
 
@@ -137,6 +139,7 @@ class Driver:
             _S.REQUESTED: self._begin,
             _S.LOADING: self._load,
             _S.PROBING: self._probe,
+            _S.GATING: self._wait,
             _S.SHADOW: self._weigh,
             _S.CANARY: self._weigh,
         }[rollout.state]
@@ -183,7 +186,19 @@ class Driver:
         await self._show(rollout, f"the candidate wrote {tokens} tokens when it was probed")
 
     async def _show(self, rollout: Rollout, reason: str) -> None:
-        await self._move(rollout, _S.SHADOW if rollout.plan.has_shadow else _S.CANARY, reason)
+        await self._move(rollout, _S.GATING if rollout.plan.gated else rollout.shown, reason)
+
+    async def _wait(self, rollout: Rollout) -> None:
+        word = await self._rollouts.gate(rollout.tenant, rollout.rollout_id)
+        known = replace(rollout, gate_id=word.gate_id)
+        if word.opens:
+            await self._move(known, rollout.shown, word.told)
+        elif word.opens is False:
+            await self._back(known, word.told)
+        elif word.decision is None and self._is_older(rollout.since, self._patience.gate):
+            await self._back(rollout, "no gate came to a verdict in the time it may take")
+        elif self._is_older(rollout.start, self._patience.longest):
+            await self._back(known, "nobody approved what the gate passed in the time it may take")
 
     async def _weigh(self, rollout: Rollout) -> None:
         evidence = await evidence_of(self._rollouts, rollout)

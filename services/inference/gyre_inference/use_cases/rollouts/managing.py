@@ -21,7 +21,9 @@ from gyre_inference.domain.rollouts import (
     RolloutKind,
     RolloutState,
     moved,
+    rollout_id_of,
     rollout_violations,
+    started_before,
 )
 from gyre_inference.ports import Rollouts
 from gyre_inference.use_cases.in_force import InForce
@@ -43,6 +45,8 @@ class Wanted:
     model_uri: str = ""
     plan: Plan = field(default_factory=Plan)
     message: str = ""
+    model: str = ""
+    creation_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,15 +79,21 @@ class ManageRollouts:
     async def start(self, tenant: str, wanted: Wanted, author: str) -> Rollout:
         """On its way when it returns: the door for people, and for a gate that passed a model.
 
-        Raises `InvalidRequest`, `NotFound` for what is named and not there, `Conflict` while
-        another one runs for the name, or an experiment for the workload.
+        With a creation key that was used before, the one that it started. Raises `InvalidRequest`,
+        `NotFound` for what is named and not there, `Conflict` while another one runs for the
+        name, or an experiment for the workload.
         """
+        rollout_id = f"{PREFIX}{uuid7()}"
+        if wanted.creation_key:
+            rollout_id = rollout_id_of(tenant, wanted.creation_key)
+            with contextlib.suppress(NotFound):  # its champion may have changed since
+                return await self._again(tenant, rollout_id, wanted)
         if wanted.workload not in _OWN:
             await self._in_force.chain(tenant, wanted.workload)
         found = self._prompt if wanted.kind is RolloutKind.PROMPT else self._model
         name, champion, candidate = await found(tenant, wanted)
         rollout = Rollout(
-            rollout_id=f"{PREFIX}{uuid7()}",
+            rollout_id=rollout_id,
             tenant=tenant,
             kind=wanted.kind,
             name=name,
@@ -96,6 +106,8 @@ class ManageRollouts:
             author=author,
             message=wanted.message,
             attended=wanted.plan.attended,
+            model=wanted.model,
+            creation_key=wanted.creation_key,
         )
         refuse(rollout_violations(rollout))
         started = await self._rollouts.start(rollout)
@@ -105,6 +117,9 @@ class ManageRollouts:
     async def get(self, tenant: str, rollout_id: str) -> Known:
         """Raises `NotFound`."""
         rollout = await self._rollouts.get(tenant, rollout_id)
+        if rollout.state is RolloutState.GATING:  # so that whoever approves finds the gate
+            word = await self._rollouts.gate(tenant, rollout_id)
+            rollout = replace(rollout, gate_id=word.gate_id)
         return Known(rollout, await evidence_of(self._rollouts, rollout))
 
     async def list(self, tenant: str, running: bool, offset: int, limit: int) -> Sequence[Rollout]:
@@ -171,6 +186,13 @@ class ManageRollouts:
             raise _Changed(fault.detail) from fault
         await self._changed()
         return changed
+
+    async def _again(self, tenant: str, rollout_id: str, wanted: Wanted) -> Rollout:
+        known = await self._rollouts.get(tenant, rollout_id)
+        candidate = wanted.candidate if wanted.kind is RolloutKind.MODEL else known.candidate
+        key = wanted.creation_key
+        asked = replace(known, kind=wanted.kind, candidate=candidate, creation_key=key)
+        return started_before(known, asked)
 
     async def _model(self, tenant: str, wanted: Wanted) -> tuple[str, str, str]:
         name = wanted.name or self._policy.model

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gyre_inference.domain.faults import Fault
-from gyre_inference.ports import ModelServer, Rollouts
+from gyre_inference.ports import ModelServer, ModelShelf, Rollouts
 
 READY, UNLOADING = "READY", "UNLOADING"
 _GONE = ("", "UNAVAILABLE", UNLOADING)
@@ -27,7 +27,8 @@ class Reconciled:
 
 
 class Reconciler:
-    """One in every process; what two do at once comes to the same.
+    """One in every process; what two do at once comes to the same. What is missing in the server's
+    repository is placed anew from the model store.
 
     own: models of the settings; operators load and unload those. drain: seconds for which a
     candidate that was taken back stays. patience: seconds.
@@ -37,6 +38,7 @@ class Reconciler:
         self,
         rollouts: Rollouts,
         server: ModelServer,
+        shelf: ModelShelf,
         own: frozenset[str],
         *,
         pause: float = 5.0,
@@ -47,6 +49,7 @@ class Reconciler:
     ) -> None:
         self._rollouts = rollouts
         self._server = server
+        self._shelf = shelf
         self._own = own
         self._pause = pause
         self._drain = drain
@@ -77,10 +80,17 @@ class Reconciler:
         missing = [name for name in sorted(served.ready) if states.get(name, "") in _GONE]
         left = (served.known - served.wanted - self._own) & states.keys()
         surplus = [name for name in sorted(left) if states[name] not in _GONE]
+        lost = {name: served.places[name] for name in served.places.keys() - states.keys()}
+
+        async def load(name: str) -> None:
+            if name in lost:  # the server's repository was emptied
+                await self._shelf.place(name, lost[name])
+            await self._server.load(name)
+
         ready = {name for name, state in states.items() if state == READY}
         named = {name for name in ready if name.startswith("llm-")}
         return Reconciled(
-            loaded=await self._each(self._server.load, missing),
+            loaded=await self._each(load, missing),
             unloaded=await self._each(self._server.unload, surplus),
             stuck=self._stuck({name for name in left if states[name] == UNLOADING}),
             foreign=tuple(sorted(named - served.known - served.wanted - self._own)),
