@@ -21,12 +21,12 @@ if TYPE_CHECKING:  # the asynchronous stub is a type alone
 BATCH = 200
 WATCH_TIMEOUT = 3600.0
 REPORT_TIMEOUT = 300.0
-TargetKind = Literal["answer", "generate", "chain", "recorded"]
+TargetKind = Literal["answer", "generate", "chain", "recorded", "search"]
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is evaluated; empty and None mean what is in force."""
+    """What is evaluated; empty and None mean what is in force. index: of a `search` alone."""
 
     kind: TargetKind = "answer"
     prompt_name: str = ""
@@ -39,6 +39,7 @@ class Target:
     max_tokens: int | None = None
     seed: int | None = None
     top_k: int = 0
+    index: str = ""
 
     def message(self) -> scores_pb2.Target:
         return scores_pb2.Target(**vars(self))

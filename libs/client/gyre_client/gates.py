@@ -86,6 +86,7 @@ class Gate:
     """state: running, decided or cancelled. verdict: pass, fail, insufficient, or empty.
 
     may_proceed: it passed and, where the policy wants a person, the last word is yes.
+    cause: id of the rollout or the reindexing that waits for it; empty where a person asked.
     """
 
     gate_id: str
@@ -102,6 +103,7 @@ class Gate:
     done: int
     run_ids: tuple[str, ...]
     author: str
+    cause: str
     create_time: datetime
     candidate: Mapping[str, Any]
     champion: Mapping[str, Any]
@@ -127,6 +129,7 @@ class Gate:
             done=message.done,
             run_ids=tuple(message.run_ids),
             author=message.author,
+            cause=message.cause,
             create_time=message.create_time.ToDatetime(UTC),
             candidate=MessageToDict(message.candidate, preserving_proto_field_name=True),
             champion=MessageToDict(message.champion, preserving_proto_field_name=True),
@@ -162,7 +165,8 @@ class Gates:
         label: str = "",
         creation_key: str = "",
     ) -> Gate:
-        """Both name their prompt or their model. The same creation_key is the same gate."""
+        """Both name their prompt, their model or, of searches, their index. The same creation_key
+        is the same gate."""
         request = gate_pb2.StartGateRequest(
             workload=workload,
             candidate=candidate.message(),
@@ -234,5 +238,5 @@ def _verdict(verdict: gate_pb2.GateVerdict.ValueType) -> str:
 def _title(message: gate_pb2.Gate) -> str:
     target = message.candidate
     prompt = "@".join(filter(None, (target.prompt_name, target.prompt_version)))
-    said = (f"prompt {prompt}" if prompt else "", target.model, target.collection)
+    said = (f"prompt {prompt}" if prompt else "", target.model, target.collection, target.index)
     return ", ".join(filter(None, said))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gyre_embedding.domain.passages import Embedding
@@ -41,3 +41,40 @@ class EmbeddingModels(Protocol):
 
     def named(self, name: str) -> EmbeddingModel:
         """The model of that name, loaded or not."""
+
+
+class NotPlaced(Exception):
+    """The model cannot be put into the repository, and no repetition helps; says why."""
+
+
+class Shelf(Protocol):
+    """The model server's repository. Every call may be repeated."""
+
+    async def place(self, name: str, uri: str) -> None:
+        """Puts the model of that folder there under `name`, and its twin for queries.
+
+        Takes minutes. Raises `NotPlaced`; `ModelUnavailable` where it may work later.
+        """
+
+    async def content(self, name: str) -> str | None:
+        """Content hash of what lies there under that name; None where nothing does."""
+
+    async def names(self) -> frozenset[str]:
+        """Trained models that lie there, twins too."""
+
+    async def remove(self, name: str) -> None:
+        """What is not there is no error. A server that has it loaded keeps it loaded."""
+
+
+class ModelServer(Protocol):
+    """What the model server has loaded. Every call may be repeated; all raise
+    `ModelUnavailable`, also for what the server refuses: it may have room later."""
+
+    async def states(self) -> Mapping[str, str]:
+        """Model -> READY, LOADING, UNLOADING, UNAVAILABLE; empty where it was never loaded."""
+
+    async def load(self, name: str) -> None:
+        """Returns when it is ready."""
+
+    async def unload(self, name: str) -> None:
+        """It may end a moment later; one that is not loaded is no error."""

@@ -12,7 +12,7 @@ from gyre_runtime.rpc import RpcFault
 from gyre_embedding.domain.passages import Embedding
 from gyre_embedding.domain.vectors import UnusableVector
 from gyre_embedding.ports import ModelUnavailable, ModelUnknown
-from gyre_embedding.use_cases import EmbedTexts
+from gyre_embedding.use_cases.embedding import EmbedTexts
 
 MOST_TEXTS = 256
 MODEL_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from gyre_runtime.settings import RuntimeSettings
+from pydantic import Field, SecretStr
 
 
 class Settings(RuntimeSettings):
@@ -33,3 +36,21 @@ class Settings(RuntimeSettings):
     """How often a part is tried whose vectors are unusable, before it is given up."""
     handler_concurrency: int = 16
     """Parts of documents that are worked on at once; their passages share batches."""
+
+    embedders_trained: bool = True
+    """Whether embedders that were trained are brought to the model server."""
+    reindex_tenants: frozenset[str] = frozenset()
+    """Whose (JSON list): those who may fill indexes, as in retrieval. Empty: every tenant's."""
+    models: Path = Path("var/models-registry")
+    """The model store; trained embedders are folders below it."""
+    triton_repository: Path = Path("var/triton/repository")
+    """The model server's repository."""
+    triton_admin_key: SecretStr = SecretStr("")
+    """Key of the model server's restricted calls."""
+    materialise_embedder_command: tuple[str, ...] = ()
+    """Program that puts an embedder into the repository (JSON list of its words), e.g.
+    `.venv-models/bin/python -m gyre_models materialise-embedder`; empty: none is put there."""
+    materialise_embedder_timeout: float = Field(1500.0, gt=0)
+    """Seconds that it may take."""
+    reconcile_poll: float = Field(5.0, gt=0)
+    """Seconds between two looks whether all trained embedders are loaded."""

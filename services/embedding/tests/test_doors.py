@@ -17,7 +17,7 @@ from gyre_embedding.app import build
 from gyre_embedding.domain.vectors import UnusableVector
 from gyre_embedding.handlers import listeners
 from gyre_embedding.settings import Settings
-from gyre_embedding.use_cases import EmbedPassages
+from gyre_embedding.use_cases.embedding import EmbedPassages
 from gyre_runtime.bus import Bus, Delivery, Envelope
 from gyre_runtime.bus.memory import MemoryExchange, MemoryLink
 

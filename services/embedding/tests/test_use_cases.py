@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from gyre_embedding.adapters.memory import MemoryEmbeddingModel
 from gyre_embedding.ports import ModelUnavailable, ModelUnknown
-from gyre_embedding.use_cases import EmbedPassages, EmbedTexts
+from gyre_embedding.use_cases.embedding import EmbedPassages, EmbedTexts
 
 
 class Recording(MemoryEmbeddingModel):

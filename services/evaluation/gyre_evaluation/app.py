@@ -55,6 +55,7 @@ from gyre_evaluation.ports import LiveScorer, QuestionVectors, Scoring, Targets
 from gyre_evaluation.rpc import DESCRIPTOR, ROLES, EvaluationServicer, Offline
 from gyre_evaluation.settings import Settings
 from gyre_evaluation.use_cases.asking import AskExample
+from gyre_evaluation.use_cases.awaited import AwaitGates
 from gyre_evaluation.use_cases.browsing import BrowseLive
 from gyre_evaluation.use_cases.comparing import CompareRuns
 from gyre_evaluation.use_cases.datasets import KeepDatasets
@@ -85,6 +86,7 @@ class OfflineWork:
     door: Offline
     replays: KeepReplays
     gates: KeepGates
+    awaited: AwaitGates
     background: tuple[Background, ...]
     scoring: Scoring
     sentences: SentenceVectors
@@ -131,7 +133,7 @@ def build(
         _scorer(settings, runs.scoring, worker, Source.JUDGE) if settings.judges else None,
         vectors or TenantQuestionVectors(runs.sentences, settings.evaluation_keys),
     )
-    live = _live(settings, database, worker, scorers, recorded)
+    live = _live(settings, database, worker, scorers, recorded, runs.awaited)
     bus.include(live.listeners)
     rpc = RpcServer(settings, service=NAME)
     servicer = EvaluationServicer(runs.scoring.metrics(), live.browse, runs.door)
@@ -224,6 +226,7 @@ def _offline(
         starting,
         failed=_run_failed,
     )
+    keeping = KeepGates(gates, runs, datasets, pages, known=known, call=gating.call)
     return OfflineWork(
         Offline(KeepDatasets(datasets, recorded, reviews), starting, comparing),
         KeepReplays(
@@ -235,7 +238,8 @@ def _offline(
             known=known,
             call=advancing.call,
         ),
-        KeepGates(gates, runs, datasets, pages, known=known, call=gating.call),
+        keeping,
+        AwaitGates(gates, keeping, call=gating.call),
         (work.run, advancing.run, gating.run),
         bench.scoring,
         sentences,
@@ -270,6 +274,7 @@ def _live(
     worker: Worker,
     scorers: Scorers,
     recorded: DatabaseRecordedAnswers,
+    awaited: AwaitGates,
 ) -> Live:
     store, policy = DatabaseLiveStore(database), _policy(settings)
     scoring = ScoreLiveAnswers(store, scorers.rules, scorers.judges, scorers.vectors, policy)
@@ -285,6 +290,7 @@ def _live(
             receiver,
             recorded,
             settings.evaluation_principals,
+            awaited,
         ),
         browse=BrowseLive(store, policy),
         background=(

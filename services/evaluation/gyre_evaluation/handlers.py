@@ -11,15 +11,24 @@ from gyre.feedback.v1.events_pb2 import (
     FeedbackReleased,
     FeedbackWithdrawn,
 )
-from gyre.inference.v1.events_pb2 import AnswerFailed, AnswerGenerated, AnswerRecord
+from gyre.inference.v1.events_pb2 import (
+    AnswerFailed,
+    AnswerGenerated,
+    AnswerRecord,
+    RolloutChanged,
+)
+from gyre.inference.v1.rollout_pb2 import ROLLOUT_STATE_GATING, ROLLOUT_STATE_ROLLED_BACK
+from gyre.retrieval.v1.events_pb2 import IndexBuilt
 from gyre_runtime.bus import Delivery, Listeners
 from gyre_runtime.telemetry import counter
 
 from gyre_evaluation.domain.windows import Traits
 from gyre_evaluation.ports import AlarmReceiver, JudgementPlace, RecordedAnswers
+from gyre_evaluation.use_cases.awaited import AwaitGates
 from gyre_evaluation.use_cases.judgements import PREFIX, HearJudgements
 from gyre_evaluation.use_cases.live import HearAnswers
 from gyre_evaluation.wire.alerts import alert_from
+from gyre_evaluation.wire.awaited import of_index, of_rollout, rollout_key
 from gyre_evaluation.wire.judgements import place_of, score_of
 from gyre_evaluation.wire.live import live_answer
 from gyre_evaluation.wire.recorded import EVALUATION, SOURCE, recorded_answer
@@ -34,6 +43,7 @@ def listeners(
     receiver: AlarmReceiver | None,
     recorded: RecordedAnswers,
     own: frozenset[str],
+    gates: AwaitGates,
 ) -> Listeners:
     """What this service hears. receiver: None where alarms go nowhere else. own: principals as
     which its runs ask."""
@@ -81,6 +91,18 @@ def listeners(
         if receiver is not None:
             await receiver.deliver(delivery.envelope.event_id, alert)
         ALERTS.labels(alert.kind, alert.severity).inc()
+
+    @heard.on(RolloutChanged)
+    async def on_rollout_changed(event: RolloutChanged, delivery: Delivery) -> None:
+        if event.rollout.state == ROLLOUT_STATE_GATING:
+            await gates.start(of_rollout(event.rollout, delivery.tenant))
+        elif event.rollout.state == ROLLOUT_STATE_ROLLED_BACK:
+            await gates.stop(delivery.tenant, rollout_key(event.rollout.rollout_id))
+
+    @heard.on(IndexBuilt)
+    async def on_index_built(event: IndexBuilt, delivery: Delivery) -> None:
+        if event.gated:
+            await gates.start(of_index(event, delivery.tenant))
 
     return heard
 

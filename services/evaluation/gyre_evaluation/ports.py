@@ -16,6 +16,7 @@ from gyre_evaluation.domain.datasets import DatasetVersion, Sealing
 from gyre_evaluation.domain.drift.findings import Finding
 from gyre_evaluation.domain.drift.traffic import Check, Observation, Plan, Progress, Traffic
 from gyre_evaluation.domain.examples import Example
+from gyre_evaluation.domain.gates.awaited import Awaited
 from gyre_evaluation.domain.gates.gate import Approval, Declared, Gate
 from gyre_evaluation.domain.judgements import Judgement
 from gyre_evaluation.domain.live import LiveAnswer
@@ -430,7 +431,13 @@ class Gates(Protocol):
         before."""
 
     async def cancel(self, tenant: str, gate_id: str) -> bool:
-        """False where it ended before."""
+        """False where it ended before. What waits for it is told, in the same commit."""
+
+    async def made_by(self, tenant: str, creation_key: str) -> Gate | None:
+        """The gate that a creation key started."""
+
+    async def refuse(self, awaited: Awaited, reason: str) -> None:
+        """Says that there is no gate, which is no pass; again it is not said again."""
 
     async def approve(self, gate: Gate, approval: Approval) -> Gate:
         """Adds a person's word and says it, in one commit."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -57,13 +58,19 @@ class World:
         call = self.stub.GetReport(request, timeout=120, metadata=credential)
         return b"".join([piece.data async for piece in call])
 
-    async def dataset(self, answers: Mapping[str, str] = ANSWERS, name: str = "sums") -> Any:
-        """Sealed, all of it `test`."""
+    async def dataset(
+        self,
+        answers: Mapping[str, str] = ANSWERS,
+        name: str = "sums",
+        relevant: Mapping[str, str] = MappingProxyType({}),
+    ) -> Any:
+        """Sealed, all of it `test`. relevant: passage by question."""
         made = await self.call("CreateDataset", wire.CreateDatasetRequest(name=name))
         examples = [
             wire.Example(
                 question=question,
                 references=[answer],
+                relevant_ids=[relevant[question]] if question in relevant else [],
                 slices={"parity": "even" if place % 2 else "odd"},
             )
             for place, (question, answer) in enumerate(answers.items())
@@ -102,7 +109,7 @@ class World:
         call.cancel()
 
     async def said(self, event: Any) -> list[Any]:
-        for _ in range(100):
+        for _ in range(600):
             prefix = subject_of(event, "*").removesuffix("*")
             stored = [one for one in self.exchange.messages if one.subject.startswith(prefix)]
             if stored:

@@ -37,7 +37,7 @@ Prompt = Annotated[str, typer.Option(help="Prompt, or prompt@version; a label is
 Metrics = Annotated[
     list[str] | None, typer.Option("--metric", "-m", help="Repeatable; none means all that fit.")
 ]
-KINDS: tuple[TargetKind, ...] = ("answer", "generate", "chain", "recorded")
+KINDS: tuple[TargetKind, ...] = ("answer", "generate", "chain", "recorded", "search")
 
 
 @app.command("run", epilog=gate_help())
@@ -50,6 +50,7 @@ def run_command(
     collection: Annotated[
         str, typer.Option("--collection", "-c", help="Collection to answer from.")
     ] = "",
+    index: Annotated[str, typer.Option(help="Physical index, for --kind search.")] = "",
     temperature: Annotated[float | None, typer.Option(help="0 is greedy.")] = None,
     split: Annotated[str, typer.Option(help="Only this split.")] = "",
     metric: Metrics = None,
@@ -62,11 +63,11 @@ def run_command(
     report: Annotated[Path | None, typer.Option(help="Write the page or .json there.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Run a prompt, model or chain on a dataset and show what it came to.
+    """Run a prompt, model, chain or search on a dataset and show what it came to.
 
     Example: gyre eval run questions --prompt answer@candidate --require "groundedness>=0.7"
     """
-    target = target_of(kind, prompt, model, chain, collection, temperature)
+    target = target_of(kind, prompt, model, chain, collection, temperature, index)
     gate = Gate.read(require or [], baseline, margin)
     name, version = split_version(dataset)
 
@@ -366,10 +367,16 @@ def selection_table(runs: Sequence[Run]) -> Table:
 
 
 def target_of(
-    kind: str, prompt: str, model: str, chain: str, collection: str, temperature: float | None
+    kind: str,
+    prompt: str,
+    model: str,
+    chain: str,
+    collection: str,
+    temperature: float | None,
+    index: str = "",
 ) -> Target:
-    """Raises typer.BadParameter."""
-    chosen = kind or ("chain" if chain else "answer")
+    """What names a chain or an index needs no kind. Raises typer.BadParameter."""
+    chosen = kind or ("chain" if chain else "search" if index else "answer")
     if chosen not in KINDS:
         raise typer.BadParameter(f"--kind is one of {', '.join(KINDS)}")
     prompt_name, prompt_version = split_version(prompt)
@@ -383,15 +390,26 @@ def target_of(
         chain_version=chain_version,
         collection=collection,
         temperature=temperature,
+        index=index,
     )
 
 
 def candidate_of(text: str, collection: str) -> Target:
     """`prompt=answer@2,model=m,temperature=0`. Raises typer.BadParameter."""
     given = dict(part.split("=", 1) for part in re.split(r"\s*,\s*", text) if "=" in part)
-    unknown = given.keys() - {"prompt", "model", "chain", "kind", "temperature", "collection"}
+    unknown = given.keys() - {
+        "prompt",
+        "model",
+        "chain",
+        "kind",
+        "temperature",
+        "collection",
+        "index",
+    }
     if unknown or not given:
-        raise typer.BadParameter(f'--candidate "{text}": give prompt=, model=, chain=, kind=, ...')
+        raise typer.BadParameter(
+            f'--candidate "{text}": give prompt=, model=, chain=, index=, kind=, ...'
+        )
     heat = float(given["temperature"]) if "temperature" in given else None
     return target_of(
         given.get("kind", ""),
@@ -400,6 +418,7 @@ def candidate_of(text: str, collection: str) -> Target:
         given.get("chain", ""),
         given.get("collection", collection),
         heat,
+        given.get("index", ""),
     )
 
 

@@ -92,7 +92,10 @@ def policy(
 def run_command(
     workload: Workload,
     candidate: Annotated[
-        str, typer.Option(help="Names its prompt or model: prompt=answer@2,model=m,temperature=0")
+        str,
+        typer.Option(
+            help="Names its prompt, model or index: prompt=answer@2,model=m,temperature=0"
+        ),
     ],
     champion: Annotated[str, typer.Option(help="What is in use, in the same way.")],
     label: Annotated[str, typer.Option(help="A name for people.")] = "",

@@ -17,7 +17,6 @@ from gyre.inference.v1.service_pb2_grpc import (
     InferenceServiceStub,
     PromptServiceStub,
 )
-from gyre.retrieval.v1 import service_pb2 as retrieval_pb2
 from gyre.retrieval.v1.service_pb2_grpc import RetrievalServiceStub
 from gyre_runtime.rpc import channel
 from gyre_runtime.settings import RuntimeSettings
@@ -25,14 +24,16 @@ from gyre_runtime.settings import RuntimeSettings
 from gyre_evaluation.adapters.tenant_keys import TenantKeys
 from gyre_evaluation.domain.errors import NotPossible
 from gyre_evaluation.domain.metrics.case import Evidence
-from gyre_evaluation.domain.runs import Kind, Produced, Target
+from gyre_evaluation.domain.runs import Kind, Produced, Target, found
 from gyre_evaluation.ports import Again, TargetRefused, TargetUnavailable
 from gyre_evaluation.wire.targets import (
     answer_request,
     chain_request,
+    found_in,
     generate_request,
     produced_of,
     replay_request,
+    search_request,
 )
 
 AGAIN = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED})
@@ -43,7 +44,6 @@ MISSET = frozenset(
         grpc.StatusCode.UNIMPLEMENTED,
     }
 )
-DEFAULT_TOP_K = 10  # what inference takes by default
 
 
 class InferenceTargets:
@@ -85,7 +85,7 @@ class InferenceTargets:
             await one.close()
 
     async def resolve(self, tenant: str, target: Target) -> Target:
-        if target.kind is Kind.RECORDED:
+        if target.kind in (Kind.RECORDED, Kind.SEARCH):
             return target
         if target.kind is Kind.CHAIN:
             request = service_pb2.GetChainRequest(name=target.chain, version=target.chain_version)
@@ -102,18 +102,14 @@ class InferenceTargets:
     async def passages(self, tenant: str, target: Target, question: str) -> tuple[Evidence, ...]:
         if target.kind not in (Kind.ANSWER, Kind.CHAIN):
             return ()
-        request = retrieval_pb2.SearchRequest(
-            collection=target.collection, query=question, top_k=target.top_k or DEFAULT_TOP_K
-        )
-        reply = await self._unary(self._search.Search, request, tenant)
-        return tuple(
-            Evidence(hit.chunk.text, hit.chunk.chunk_id, hit.revision.document_id)
-            for hit in reply.hits
-        )
+        request = search_request(target, question)
+        return found_in(await self._unary(self._search.Search, request, tenant))
 
     async def answer(
         self, tenant: str, target: Target, question: str, *, request_id: str
     ) -> Produced:
+        if target.kind is Kind.SEARCH:
+            return await self._found(tenant, target, question)
         asked: Mapping[Kind, Callable[[], tuple[Any, Any]]] = {
             Kind.ANSWER: lambda: (self._answers.Answer, answer_request(target, question)),
             Kind.GENERATE: lambda: (self._answers.Generate, generate_request(target, question)),
@@ -124,6 +120,12 @@ class InferenceTargets:
         }
         method, request = asked[target.kind]()
         return await self._told(tenant, target, method, request)
+
+    async def _found(self, tenant: str, target: Target, question: str) -> Produced:
+        started = time.perf_counter()
+        request = search_request(target, question)
+        reply = await self._unary(self._search.Search, request, tenant)
+        return found(found_in(reply), time.perf_counter() - started)
 
     async def replay(self, tenant: str, target: Target, again: Again) -> Produced:
         request = replay_request(target, again)

@@ -22,7 +22,7 @@ from gyre_evaluation.domain.metrics.grounding import texts_compared
 from gyre_evaluation.domain.metrics.metric import Metric, Score
 from gyre_evaluation.domain.metrics.refusals import is_refusal
 from gyre_evaluation.domain.rubrics import JUDGED
-from gyre_evaluation.domain.runs import Kind, Produced, Target
+from gyre_evaluation.domain.runs import Kind, Produced, Target, found
 from gyre_evaluation.ports import Again, TargetRefused, TargetUnavailable
 
 
@@ -31,7 +31,8 @@ class MemoryTargets:
     """Answers by question; an unknown question is refused like one that the service will not take.
 
     available: False is a service that is down. asked: every question that reached it. replayed:
-    every recorded answer that was to be given again.
+    every recorded answer that was to be given again. indexes: passages by question, by index; ""
+    is the one in use.
     """
 
     answers: Mapping[str, str]
@@ -39,6 +40,7 @@ class MemoryTargets:
     available: bool = True
     asked: list[str] = field(default_factory=list)
     replayed: list[Again] = field(default_factory=list)
+    indexes: Mapping[str, Mapping[str, Sequence[Evidence]]] = field(default_factory=dict)
 
     async def resolve(self, tenant: str, target: Target) -> Target:
         self._refuse(tenant)
@@ -57,6 +59,11 @@ class MemoryTargets:
     ) -> Produced:
         self._refuse(tenant)
         self.asked.append(question)
+        if target.kind is Kind.SEARCH:
+            if target.index not in self.indexes:
+                raise TargetRefused(f"NOT_FOUND: no index {target.index!r} beside the one in use")
+            passages = self.indexes[target.index].get(question, ())
+            return found(passages[: target.top_k or 10], 0.01)
         if question not in self.answers:
             raise TargetRefused("INVALID_ARGUMENT: unknown question")
         text = self.answers[question]

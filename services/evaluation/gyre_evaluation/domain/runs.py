@@ -11,7 +11,7 @@ from typing import Any
 from gyre_evaluation.domain.errors import RequestInvalid
 from gyre_evaluation.domain.examples import Example, digest
 from gyre_evaluation.domain.metrics.case import Case, Cited, Evidence
-from gyre_evaluation.domain.metrics.metric import Metric, Need, Score
+from gyre_evaluation.domain.metrics.metric import Level, Metric, Need, Score
 from gyre_evaluation.domain.originals import Original
 
 
@@ -22,6 +22,7 @@ class Kind(StrEnum):
     GENERATE = "generate"
     CHAIN = "chain"
     RECORDED = "recorded"
+    SEARCH = "search"
     REPLAY = "replay"
     REPLAY_SEARCHED = "replay_searched"
 
@@ -60,10 +61,15 @@ class Target:
     max_tokens: int | None = None
     seed: int | None = None
     top_k: int = 0
+    index: str = ""
 
     def __post_init__(self) -> None:
         if self.kind is Kind.CHAIN and not self.chain:
             raise RequestInvalid({"target.chain": "name the chain"})
+        if self.index and self.kind is not Kind.SEARCH:
+            raise RequestInvalid({"target.index": "only a search names an index"})
+        if self.kind is Kind.SEARCH and (self.prompt_name or self.model):
+            raise RequestInvalid({"target": "a search has no prompt and no model"})
         if self.top_k < 0 or self.top_k > 50:
             raise RequestInvalid({"target.top_k": "give 1 to 50, or 0 for the service's setting"})
 
@@ -90,7 +96,7 @@ class Target:
         chain = "@".join(filter(None, (self.chain, self.chain_version)))
         what = f"prompt {prompt}" if prompt else " ".join(filter(None, (self.kind.value, chain)))
         heat = "" if self.temperature is None else f"t={self.temperature:g}"
-        return ", ".join(filter(None, (what, self.model, heat)))
+        return ", ".join(filter(None, (what, self.model, self.index, heat)))
 
 
 def target_from(given: Mapping[str, Any]) -> Target:
@@ -129,6 +135,12 @@ def produced_from(given: Mapping[str, Any]) -> Produced:
             "passages": tuple(Evidence(**one) for one in given["passages"]),
         }
     )
+
+
+def found(passages: Sequence[Evidence], seconds: float) -> Produced:
+    """What a search gave; its text says where from, for people."""
+    places = (f"{rank}. {one.place}" for rank, one in enumerate(passages, start=1))
+    return Produced("\n".join(places), refused=False, passages=tuple(passages), seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,18 +221,22 @@ def cache_key(tenant: str, target: Target, stamp: str, example: Example) -> str:
     return digest([tenant, target.as_json(), stamp, example.question, given])
 
 
-def case_of(example: Example, produced: Produced) -> Case:
-    """The example's own passages count before those of the search."""
+def case_of(example: Example, produced: Produced, kind: Kind = Kind.ANSWER) -> Case:
+    """The example's own passages count before those of the search, except where a search is what
+    is judged."""
+    searched = kind is Kind.SEARCH
+    own = () if searched else example.passages
     return Case(
         question=example.question,
         answer=produced.text,
         references=example.references,
-        passages=example.passages or produced.passages,
+        passages=own or produced.passages,
         relevant_ids=frozenset(example.relevant_ids),
         unanswerable=example.unanswerable,
         refused=produced.refused,
         citations=produced.citations,
         language=example.language,
+        searched=searched,
     )
 
 
@@ -230,7 +246,7 @@ def _has_passages(example: Example) -> bool:
 
 def fitting(metrics: Sequence[Metric], examples: Sequence[Example], target: Target) -> list[str]:
     """Names of the metrics that at least one example can be scored by."""
-    finds = target.kind in (Kind.ANSWER, Kind.CHAIN)
+    finds = target.kind in (Kind.ANSWER, Kind.CHAIN, Kind.SEARCH)
     has = {
         Need.REFERENCES: any(one.references for one in examples),
         Need.PASSAGES: finds or any(_has_passages(one) for one in examples),
@@ -238,4 +254,10 @@ def fitting(metrics: Sequence[Metric], examples: Sequence[Example], target: Targ
         Need.CITATIONS: True,
         Need.BASELINE: False,  # asked for by name alone
     }
-    return [metric.name for metric in metrics if all(has[need] for need in metric.needs)]
+    judged = (one for one in metrics if judges(one, target.kind))
+    return [metric.name for metric in judged if all(has[need] for need in metric.needs)]
+
+
+def judges(metric: Metric, kind: Kind) -> bool:
+    """Whether it says something of such a target: a search gives passages and no answer."""
+    return kind is not Kind.SEARCH or metric.level is Level.RETRIEVAL

@@ -23,6 +23,7 @@ from gyre_evaluation.ports import (
 )
 
 LONGEST_PAUSE = 30.0
+FINDS_ANEW = (Kind.REPLAY_SEARCHED, Kind.SEARCH)  # what is found is not known before
 Found = TypeVar("Found")
 Prices = Mapping[str, tuple[float, float]]
 """Model -> what a million tokens of prompts and of answers cost."""
@@ -49,7 +50,7 @@ class AskExample:
             failed = Item(example.example_id, Produced(error=str(refusal)))
             return await self._runs.record(run.run_id, failed, "")
         key = cache_key(run.tenant, run.target, _stamp(passages), example)
-        may_know = not run.ignore_cache and run.target.kind is not Kind.REPLAY_SEARCHED
+        may_know = not run.ignore_cache and run.target.kind not in FINDS_ANEW
         known = await self._runs.cached(run.tenant, key) if may_know else None
         produced = known or await self._produced(run, example, passages)
         scores = {} if produced.error else await self._scores(run, metrics, example, produced)
@@ -68,7 +69,7 @@ class AskExample:
     async def _scores(
         self, run: Run, metrics: Sequence[str], example: Example, produced: Produced
     ) -> dict[str, Score]:
-        case = case_of(example, produced)
+        case = case_of(example, produced, run.target.kind)
         (scores,) = await self._scoring.score(run.tenant, metrics, [case])
         if PREFERENCE.metric.name in metrics and run.baseline_run_id:
             other = await self._runs.item(run.baseline_run_id, example.example_id)

@@ -10,11 +10,20 @@ from typing import Any
 
 from gyre_evaluation.domain.datasets import DatasetVersion, refuse_bad_name
 from gyre_evaluation.domain.errors import DatasetNotReady, GateNotPassed, RequestInvalid
+from gyre_evaluation.domain.gates.awaited import SEARCH
 from gyre_evaluation.domain.gates.checks import GateVerdict
-from gyre_evaluation.domain.gates.gate import Approval, Declared, Gate, GateState
+from gyre_evaluation.domain.gates.gate import (
+    Approval,
+    Declared,
+    Gate,
+    GateState,
+    refuse_for_searches,
+)
 from gyre_evaluation.domain.gates.policy import Fixed, Policy, Safety
 from gyre_evaluation.domain.gates.report import gate_report_of
+from gyre_evaluation.domain.runs import Kind
 from gyre_evaluation.ports import Datasets, Gates, ReportPages, Runs
+from gyre_evaluation.use_cases.runs import refuse_unjudging
 
 WATCH_PAUSE = 0.3
 LONGEST_REASON = 4096
@@ -49,6 +58,9 @@ class KeepGates:
         refuse_bad_name(policy.workload)
         if unknown := sorted(set(metrics_of(policy)) - set(self._known())):
             raise RequestInvalid({"metrics": f"unknown: {', '.join(unknown)}"})
+        if policy.workload == SEARCH:
+            refuse_for_searches(policy)
+            refuse_unjudging(tuple(metrics_of(policy)), Kind.SEARCH)
         parts: list[Fixed | Safety] = [policy.fixed, *policy.safety]
         for part in parts:
             version = await self._datasets.get(declared.tenant, part.dataset, part.version)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import replace
 
 from gyre_evaluation.domain.errors import DatasetNotReady, RequestInvalid
+from gyre_evaluation.domain.metrics.catalogue import RULES
 from gyre_evaluation.domain.rubrics import PREFERENCE
-from gyre_evaluation.domain.runs import Run
+from gyre_evaluation.domain.runs import Kind, Run, judges
 from gyre_evaluation.ports import Datasets, Runs
 
 WATCH_PAUSE = 0.3
@@ -39,6 +40,7 @@ class StartRuns:
         if unknown:
             known = ", ".join(sorted(self._metrics()))
             raise RequestInvalid({"metrics": f"unknown: {', '.join(unknown)}; known: {known}"})
+        refuse_unjudging(run.metrics, run.target.kind)
         version = await self._datasets.get(run.tenant, run.dataset, run.dataset_version)
         if not version.sealed:
             raise DatasetNotReady(f"{version.name}@{version.version} is open: seal it first")
@@ -77,3 +79,11 @@ class StartRuns:
                 last = run
             else:
                 await asyncio.sleep(WATCH_PAUSE)
+
+
+def refuse_unjudging(metrics: Sequence[str], kind: Kind) -> None:
+    """Raises `RequestInvalid` for metrics that say nothing of such a target."""
+    judging = {one.name for one in RULES.values() if judges(one, kind)}
+    if kind is Kind.SEARCH and (useless := sorted(set(metrics) - judging)):
+        needs = f"they need an answer; a search is judged by {', '.join(sorted(judging))}"
+        raise RequestInvalid({"metrics": f"{', '.join(useless)}: {needs}"})

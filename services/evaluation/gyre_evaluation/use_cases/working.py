@@ -172,7 +172,8 @@ class WorkOnRuns:
         if items and not answered:
             await self._fail(run, f"no example has an answer: {items[0].produced.error}")
             return None
-        cases = [case_of(by_id[one.example_id], one.produced) for one in answered]
+        kind = run.target.kind
+        cases = [case_of(by_id[one.example_id], one.produced, kind) for one in answered]
         together = sum(bool(one.references) for one in cases)
         of_run = await bench.scoring.score_run(run.metrics, cases)
         intervals = await bench.statistics.means(values_of(items))

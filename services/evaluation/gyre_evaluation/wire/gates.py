@@ -9,6 +9,7 @@ from gyre.evaluation.v1 import events_pb2, scores_pb2
 from gyre.evaluation.v1 import gate_pb2 as wire
 
 from gyre_evaluation.domain.errors import RequestInvalid
+from gyre_evaluation.domain.gates.awaited import Awaited
 from gyre_evaluation.domain.gates.checks import Check, GateVerdict
 from gyre_evaluation.domain.gates.gate import Approval, Declared, Gate
 from gyre_evaluation.domain.runs import Target
@@ -53,7 +54,7 @@ def _target(field: str, given: scores_pb2.Target) -> Target:
     try:
         return target_from(given)
     except ValueError as error:
-        raise RequestInvalid({f"{field}.kind": "give answer or generate"}) from error
+        raise RequestInvalid({f"{field}.kind": "give answer, generate or search"}) from error
 
 
 def gate_to(gate: Gate, *, checks: bool = True) -> wire.Gate:
@@ -76,6 +77,7 @@ def gate_to(gate: Gate, *, checks: bool = True) -> wire.Gate:
         author=gate.author,
         create_time=time_to(gate.create_time),
         end_time=time_to(gate.end_time) if gate.end_time else None,
+        cause=gate.cause,
     )
 
 
@@ -124,6 +126,28 @@ def gate_decided(gate: Gate, time: datetime) -> events_pb2.GateDecided:
         reasons=reasons[:MOST_REASONS],
         needs_approval=gate.policy.approval,
         decide_time=time_to(time),
+        cause=gate.cause,
+    )
+
+
+def gate_cancelled(gate: Gate, time: datetime) -> events_pb2.GateDecided:
+    """To what waits for it: there will be no evidence."""
+    event = gate_decided(gate, time)
+    event.verdict = GateVerdict.INSUFFICIENT
+    event.reasons[:] = ["the gate was cancelled"]
+    return event
+
+
+def awaited_refused(awaited: Awaited, reason: str, time: datetime) -> events_pb2.GateDecided:
+    """There is no gate."""
+    return events_pb2.GateDecided(
+        workload=awaited.workload,
+        candidate=target_to(awaited.candidate),
+        champion=target_to(awaited.champion),
+        verdict=GateVerdict.INSUFFICIENT,
+        reasons=[reason],
+        decide_time=time_to(time),
+        cause=awaited.cause,
     )
 
 
@@ -136,4 +160,5 @@ def gate_approved(gate: Gate, approval: Approval) -> events_pb2.GateApproved:
         principal=approval.by,
         reason=approval.reason,
         approve_time=time_to(approval.time),
+        cause=gate.cause,
     )

@@ -53,8 +53,9 @@ def costs_to(costs: Costs) -> service_pb2.RunCosts:
 
 
 def ended_events(run: Run, differences: Sequence[Difference]) -> list[Message]:
-    """Of the prompt where the run names one, and of the model or chain. Recorded answers are of
-    nobody in particular, and a replay says nothing: it is history, not a judgement of today."""
+    """Of the prompt where the run names one, and of the model or chain. Recorded answers and
+    searches are of none of them, and a replay says nothing: it is history, not a judgement of
+    today."""
     if run.replay_id:
         return []
     common: dict[str, Any] = {
@@ -75,7 +76,7 @@ def ended_events(run: Run, differences: Sequence[Difference]) -> list[Message]:
         events.append(
             events_pb2.PromptEvaluated(prompt_name=prompt[0], prompt_version=prompt[1], **common)
         )
-    if run.target.kind is not Kind.RECORDED:
+    if run.target.kind not in (Kind.RECORDED, Kind.SEARCH):
         events.append(events_pb2.ModelEvaluated(model=run.target.model, **common))
     return events
 

@@ -73,4 +73,5 @@ def target_from(wire: scores_pb2.Target) -> Target:
         max_tokens=wire.max_tokens if wire.HasField("max_tokens") else None,
         seed=wire.seed if wire.HasField("seed") else None,
         top_k=wire.top_k,
+        index=wire.index,
     )

@@ -8,8 +8,9 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 from gyre.inference.v1 import answer_pb2, service_pb2
+from gyre.retrieval.v1 import service_pb2 as retrieval_pb2
 
-from gyre_evaluation.domain.metrics.case import Cited
+from gyre_evaluation.domain.metrics.case import Cited, Evidence
 from gyre_evaluation.domain.originals import passages_in
 from gyre_evaluation.domain.runs import Kind, Produced, Target
 from gyre_evaluation.ports import Again
@@ -17,6 +18,7 @@ from gyre_evaluation.wire.recorded import EVALUATION, REPLAY, SOURCE
 
 # Live metrics, drift and abuse leave these answers out.
 LABELS: Mapping[str, str] = {SOURCE: EVALUATION}
+DEFAULT_TOP_K = 10  # what inference takes by default
 
 
 def _parameters(target: Target) -> answer_pb2.GenerationParameters:
@@ -80,6 +82,29 @@ def chain_request(target: Target, question: str, request_id: str) -> service_pb2
         inputs=inputs,
         chain_run_id=str(uuid.UUID(request_id)),
         metadata=LABELS,
+    )
+
+
+def search_request(target: Target, question: str) -> retrieval_pb2.SearchRequest:
+    """What an answer is given, or what is judged itself."""
+    return retrieval_pb2.SearchRequest(
+        collection=target.collection,
+        query=question,
+        top_k=target.top_k or DEFAULT_TOP_K,
+        index=target.index,
+    )
+
+
+def found_in(reply: retrieval_pb2.SearchResponse) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(
+            hit.chunk.text,
+            hit.chunk.chunk_id,
+            hit.revision.document_id,
+            hit.source.source_uri,
+            tuple(hit.chunk.heading_path),
+        )
+        for hit in reply.hits
     )
 
 

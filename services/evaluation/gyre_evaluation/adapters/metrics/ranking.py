@@ -5,7 +5,7 @@ from __future__ import annotations
 import ir_measures
 from ir_measures import AP, RR, P, R, nDCG
 
-from gyre_evaluation.domain.metrics.case import Case
+from gyre_evaluation.domain.metrics.case import Case, Evidence
 
 MEASURES = {
     "ndcg_at_10": nDCG @ 10,
@@ -17,22 +17,32 @@ MEASURES = {
 
 
 def ranked_ids(case: Case) -> list[str]:
-    """What the passages count as, in order: a chunk or, where documents are relevant, its document.
+    """What the passages count as, in order: chunks, sections or documents, whichever are relevant.
 
-    A document counts once, at its best passage.
+    A section or a document counts once, at its best passage; all count as what the finest of
+    the relevant ones among them is.
     """
-    named = (
-        one.chunk_id
-        if one.chunk_id in case.relevant_ids or not one.document_id
-        else one.document_id
-        for one in case.passages
-    )
-    return list(dict.fromkeys(named))
+    relevant = case.relevant_ids
+    by_chunk = any(one.chunk_id in relevant for one in case.passages)
+    by_section = any(not relevant.isdisjoint(one.sections) for one in case.passages)
+
+    def named(one: Evidence) -> str:
+        names = (one.chunk_id, *one.sections, *one.documents)
+        for name in names:
+            if name in relevant:
+                return name
+        if by_chunk and one.chunk_id:
+            return one.chunk_id
+        return next(iter((*one.sections[: int(by_section)], *one.documents, one.chunk_id)))
+
+    return list(dict.fromkeys(map(named, case.passages)))
 
 
 def ranking_scores(case: Case) -> dict[str, float]:
     """Every measure of MEASURES."""
     names = ranked_ids(case)
+    if not names:
+        return dict.fromkeys(MEASURES, 0.0)
     run = {"q": {name: float(len(names) - place) for place, name in enumerate(names)}}
     judged = {"q": dict.fromkeys(case.relevant_ids, 1)}
     found = ir_measures.calc_aggregate(list(MEASURES.values()), judged, run)

@@ -89,7 +89,7 @@ def applies(metric: Metric, case: Case) -> bool:
     """Whether the case has what the metric needs."""
     has = {
         Need.REFERENCES: bool(case.references),
-        Need.PASSAGES: bool(case.passages or case.citations),
+        Need.PASSAGES: bool(case.passages or case.citations) or case.searched,
         Need.RELEVANT: bool(case.relevant_ids),
         Need.CITATIONS: "[" in case.answer,
         Need.BASELINE: False,

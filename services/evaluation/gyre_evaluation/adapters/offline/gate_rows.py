@@ -24,6 +24,7 @@ def new_gate(gate: Gate, creation_key: str) -> dict[str, Any]:
         "plan": {
             "author": gate.author,
             "label": gate.label,
+            "cause": gate.cause,
             "candidate": gate.candidate.as_json(),
             "champion": gate.champion.as_json(),
         },
@@ -57,6 +58,7 @@ def gate_from(row: Any) -> Gate:
         tenant=row.tenant,
         author=plan["author"],
         label=plan["label"],
+        cause=plan.get("cause", ""),  # of before there was one
         declared=declared_from(
             row.tenant, row.policy_version, row.yaml, row.declared_by, row.declare_time
         ),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from gyre_runtime.database import Database
+from gyre_runtime.events.compose import compose
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gyre_evaluation.adapters.offline.gate_rows import (
@@ -20,8 +20,14 @@ from gyre_evaluation.adapters.offline.gate_rows import (
 )
 from gyre_evaluation.adapters.offline.gate_tables import gate_policies, gates
 from gyre_evaluation.domain.errors import GateUnknown, PolicyUnknown
+from gyre_evaluation.domain.gates.awaited import Awaited
 from gyre_evaluation.domain.gates.gate import Approval, Declared, Gate, GateState
-from gyre_evaluation.wire.gates import gate_approved, gate_decided
+from gyre_evaluation.wire.gates import (
+    awaited_refused,
+    gate_approved,
+    gate_cancelled,
+    gate_decided,
+)
 
 _WITH_POLICY = sa.select(
     gates,
@@ -117,11 +123,32 @@ class DatabaseGates:
                 )
         return changed
 
+    async def made_by(self, tenant: str, creation_key: str) -> Gate | None:
+        mine = sa.and_(gates.c.tenant == tenant, gates.c.creation_key == creation_key)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(_WITH_POLICY.where(mine))).one_or_none()
+        return gate_from(row) if row else None
+
+    async def refuse(self, awaited: Awaited, reason: str) -> None:
+        event = compose(
+            awaited_refused(awaited, reason, datetime.now(UTC)),
+            tenant=awaited.tenant,
+            entity_id=awaited.cause,
+            cause=awaited.creation_key,
+            name="refused",  # whenever it is said, it is the same event
+        )
+        async with self._database.transaction() as transaction:
+            transaction.put(event)
+
     async def cancel(self, tenant: str, gate_id: str) -> bool:
-        gate = await self.get(tenant, gate_id)
-        values = {"state": GateState.CANCELLED.value, "end_time": time.time()}
+        gate, now = await self.get(tenant, gate_id), datetime.now(UTC)
+        values = {"state": GateState.CANCELLED.value, "end_time": now.timestamp()}
         async with self._database.transaction(aside=True) as transaction:
-            return await _change(transaction.connection, gate, values)
+            changed = await _change(transaction.connection, gate, values)
+            if changed and gate.cause:  # or else it would wait for ever
+                event = gate_cancelled(gate, now)
+                transaction.say(event, tenant=tenant, entity_id=gate_id, cause=gate_id)
+        return changed
 
     async def approve(self, gate: Gate, approval: Approval) -> Gate:
         this = sa.and_(gates.c.tenant == gate.tenant, gates.c.gate_id == gate.gate_id)

@@ -69,7 +69,7 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Gate:
     """parts: empty until the datasets are there. missing: why a part of the policy has none.
-    examples, done: of all runs."""
+    examples, done: of all runs. cause: what waits for it; empty where a person asked."""
 
     gate_id: str
     tenant: str
@@ -79,6 +79,7 @@ class Gate:
     champion: Target
     create_time: datetime
     label: str = ""
+    cause: str = ""
     state: GateState = GateState.RUNNING
     verdict: GateVerdict | None = None
     parts: tuple[Part, ...] = ()
@@ -91,10 +92,22 @@ class Gate:
 
     def __post_init__(self) -> None:
         for name, target in (("candidate", self.candidate), ("champion", self.champion)):
-            if target.kind not in (Kind.ANSWER, Kind.GENERATE):
-                raise RequestInvalid({f"{name}.kind": "give answer or generate"})
-            if not (target.prompt_name or target.model):  # an experiment might take it
+            if target.kind not in (Kind.ANSWER, Kind.GENERATE, Kind.SEARCH):
+                raise RequestInvalid({f"{name}.kind": "give answer, generate or search"})
+            if target.kind is Kind.SEARCH and not target.index:  # the one in use may be switched
+                raise RequestInvalid({name: "name its index"})
+            named = target.prompt_name or target.model or target.index
+            if not named:  # an experiment might take it
                 raise RequestInvalid({name: "name its prompt or its model"})
+        if self.searches != (self.champion.kind is Kind.SEARCH):
+            raise RequestInvalid({"champion.kind": "a search is compared with a search"})
+        if self.searches:
+            refuse_for_searches(self.policy)
+
+    @property
+    def searches(self) -> bool:
+        """Whether indexes are compared, and nobody answers."""
+        return self.candidate.kind is Kind.SEARCH
 
     @property
     def policy(self) -> Policy:
@@ -109,3 +122,10 @@ class Gate:
     @property
     def title(self) -> str:
         return self.label or self.candidate.title
+
+
+def refuse_for_searches(policy: Policy) -> None:
+    """Raises `RequestInvalid` where a part needs answers."""
+    wanted = {"fresh": policy.fresh, "triggers": policy.triggers}
+    if needing := [name for name, part in wanted.items() if part is not None]:
+        raise RequestInvalid(dict.fromkeys(needing, "a search gives no answer: leave it out"))

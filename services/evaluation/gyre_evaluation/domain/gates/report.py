@@ -21,6 +21,7 @@ def gate_report_of(gate: Gate) -> dict[str, Any]:
         "may_proceed": gate.may_proceed,
         "needs_approval": gate.policy.approval,
         "author": gate.author,
+        "cause": gate.cause,
         "create_time": gate.create_time.isoformat(),
         "end_time": gate.end_time.isoformat() if gate.end_time else None,
         "candidate": _target(gate.candidate),

@@ -7,11 +7,39 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A passage, best first among its like. Ids are empty where there are none."""
+    """A passage, best first among its like. Ids are empty where there are none. source: what its
+    uploader called the document. headings: above the passage, outermost first."""
 
     text: str
     chunk_id: str = ""
     document_id: str = ""
+    source: str = ""
+    headings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "headings", tuple(self.headings))  # JSON knows lists alone
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """What its document may be called."""
+        return tuple(filter(None, (self.document_id, self.source)))
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """What its sections may be called, `DOCUMENT#HEADING`; innermost first."""
+        return tuple(
+            f"{document}#{heading}"
+            for heading in reversed(self.headings)
+            for document in self.documents
+        )
+
+    @property
+    def place(self) -> str:
+        """Where it is from, for people."""
+        headings = " > ".join(self.headings)
+        return " # ".join(
+            filter(None, (self.source or self.document_id or self.chunk_id, headings))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +54,8 @@ class Cited:
 class Case:
     """refused: None where only the text can tell. language: of the question, ISO 639-1, or empty.
 
-    citations: without any, the mark [n] stands for the n-th passage.
+    citations: without any, the mark [n] stands for the n-th passage. searched: the passages are
+    what is judged, so that finding none is a result and not a lack.
     """
 
     question: str
@@ -38,6 +67,7 @@ class Case:
     refused: bool | None = None
     citations: tuple[Cited, ...] = ()
     language: str = ""
+    searched: bool = False
 
     @property
     def cited(self) -> dict[int, str]:
