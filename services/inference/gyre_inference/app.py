@@ -19,6 +19,7 @@ from gyre_inference.adapters.addresses import Allowed
 from gyre_inference.adapters.built_in import CHAINS, PROMPTS, built_in_chains, built_in_prompts
 from gyre_inference.adapters.chain_runs import DatabaseChainRuns
 from gyre_inference.adapters.embedding import EmbeddingSentenceVectors, embedding_service
+from gyre_inference.adapters.erasures import DatabaseErasures
 from gyre_inference.adapters.experiments import DatabaseExperiments
 from gyre_inference.adapters.http_tools import HttpxTools
 from gyre_inference.adapters.materialising import CommandShelf
@@ -34,8 +35,8 @@ from gyre_inference.adapters.triton_control import TritonModelServer
 from gyre_inference.domain.generation import Parameters
 from gyre_inference.domain.policy import Policy
 from gyre_inference.domain.rollouts import Plan
-from gyre_inference.doors import chains, experiments, prompts, rollouts
-from gyre_inference.handlers import listeners, loop_listeners
+from gyre_inference.doors import chains, experiments, privacy, prompts, rollouts
+from gyre_inference.handlers import erasure_listeners, listeners, loop_listeners
 from gyre_inference.ports import (
     LanguageModel,
     ModelServer,
@@ -46,6 +47,7 @@ from gyre_inference.ports import (
 from gyre_inference.rpc import InferenceServicer
 from gyre_inference.settings import Settings
 from gyre_inference.use_cases.built_in import BuiltInFile
+from gyre_inference.use_cases.erasing import EraseUsers
 from gyre_inference.use_cases.rollouts.driving import Driver, Hands, Patience
 from gyre_inference.use_cases.rollouts.reconciling import Reconciled, Reconciler
 from gyre_inference.use_cases.rollouts.trained import RollOutTrained
@@ -117,6 +119,8 @@ def build(
     bus.include(listeners(throttling, stories.hearing))
     trained = _trained(settings, neighbours, stories) if settings.rollout_trained else None
     bus.include(loop_listeners(stories.gates, trained))
+    erasures = DatabaseErasures(database, grace=settings.erasure_grace, failed=_not_erased)
+    bus.include(erasure_listeners(erasures))
     SHADOWS_LEFT_OUT.set_function(lambda: stories.shadows.left_out)
     server = server or _server(settings, connections)
     shelf = shelf or _shelf(settings)
@@ -127,12 +131,13 @@ def build(
         settings,
         NAME,
         bus=bus,
-        rpc=_rpc(settings, stories, throttling),
+        rpc=_rpc(settings, stories, throttling, EraseUsers(erasures)),
         database=database,
         background=[
             follow,
             throttling.follow,
             sweeper.run,
+            erasures.eraser.run,
             stories.observer.run,
             stories.shadows.run,
             driver.run,
@@ -143,7 +148,9 @@ def build(
     )
 
 
-def _rpc(settings: Settings, stories: Stories, throttling: Throttling) -> RpcServer:
+def _rpc(
+    settings: Settings, stories: Stories, throttling: Throttling, users: EraseUsers
+) -> RpcServer:
     rpc = RpcServer(settings, service=NAME)
     servicers: Mapping[str, tuple[Any, Any, Mapping[str, frozenset[str]]]] = {
         "InferenceService": (
@@ -170,6 +177,11 @@ def _rpc(settings: Settings, stories: Stories, throttling: Throttling) -> RpcSer
             service_pb2_grpc.add_RolloutServiceServicer_to_server,
             rollouts.RolloutServicer(stories.rollouts, _plan(settings)),
             rollouts.ROLES,
+        ),
+        "PrivacyService": (
+            service_pb2_grpc.add_PrivacyServiceServicer_to_server,
+            privacy.PrivacyServicer(users),
+            privacy.ROLES,
         ),
     }
     for name, (add, servicer, roles) in servicers.items():
@@ -287,6 +299,10 @@ def _failed(error: Exception) -> None:
 
 def _not_looked(error: Exception) -> None:
     _log.warning("throttles_not_read", error=repr(error))
+
+
+def _not_erased(error: Exception) -> None:
+    _log.warning("erasure_not_advanced", error=repr(error)[:500])
 
 
 def _not_rolled_out(error: Exception) -> None:

@@ -3,6 +3,7 @@ counted for rollouts, verdicts of gates and trained models are heard of."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC
 
 from gyre.evaluation.v1.events_pb2 import (
@@ -10,18 +11,21 @@ from gyre.evaluation.v1.events_pb2 import (
     AlertKind,
     AlertRaised,
     AnswerEvaluated,
+    EvaluationsForgotten,
     GateApproved,
     GateDecided,
 )
-from gyre.feedback.v1.events_pb2 import FeedbackRecorded
+from gyre.feedback.v1.events_pb2 import FeedbackForgotten, FeedbackRecorded
 from gyre.feedback.v1.feedback_pb2 import FeedbackValue, JudgedAnswer
-from gyre.retraining.v1.events_pb2 import ModelTrained
+from gyre.retraining.v1.events_pb2 import ModelTrained, SourcesForgotten
 from gyre.retraining.v1.training_pb2 import ModelKind
 from gyre_runtime.bus import Delivery, Listeners
 
+from gyre_inference.domain.erasures import Forgotten
 from gyre_inference.domain.gates import Approval, Decision
 from gyre_inference.domain.throttles import Throttle
 from gyre_inference.domain.wishes import TrainedModel
+from gyre_inference.ports import Erasures
 from gyre_inference.use_cases.rollouts.gating import HearGates
 from gyre_inference.use_cases.rollouts.hearing import HearJudgements
 from gyre_inference.use_cases.rollouts.trained import RollOutTrained
@@ -84,6 +88,35 @@ def loop_listeners(gates: HearGates, trained: RollOutTrained | None) -> Listener
             await trained.heard(delivery.tenant, _trained(event))
 
     return heard
+
+
+def erasure_listeners(erasures: Erasures) -> Listeners:
+    """Services that have forgotten somebody."""
+    heard = Listeners("inference")
+
+    @heard.on(FeedbackForgotten)
+    async def on_feedback_forgotten(event: FeedbackForgotten, delivery: Delivery) -> None:
+        by = _forgotten("feedback", event)
+        await erasures.forgotten(delivery.tenant, event.erasure_id, by)
+
+    @heard.on(EvaluationsForgotten)
+    async def on_evaluations_forgotten(event: EvaluationsForgotten, delivery: Delivery) -> None:
+        by = _forgotten("evaluation", event)
+        await erasures.forgotten(delivery.tenant, event.erasure_id, by)
+
+    @heard.on(SourcesForgotten)
+    async def on_sources_forgotten(event: SourcesForgotten, delivery: Delivery) -> None:
+        by = _forgotten("retraining", event)
+        await erasures.forgotten(delivery.tenant, event.erasure_id, by)
+
+    return heard
+
+
+def _forgotten(
+    service: str, event: FeedbackForgotten | EvaluationsForgotten | SourcesForgotten
+) -> Forgotten:
+    erased: Mapping[str, int] = event.erased
+    return Forgotten(service, dict(erased), event.forget_time.ToDatetime(UTC))
 
 
 def _trained(event: ModelTrained) -> TrainedModel:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gyre_inference.domain.chain_runs import ChainRun, RunEnding, RunHeader, StepRecord
+from gyre_inference.domain.erasures import Erasure, ErasureRequest, Forgotten
 from gyre_inference.domain.experiments import Experiment
 from gyre_inference.domain.gates import Approval, Decision, GateWord
 from gyre_inference.domain.generation import ModelRequest, Piece
@@ -413,3 +414,24 @@ class ModelShelf(Protocol):
 
 LEASE = 15.0
 """Seconds; a process that died holds a run, or a rollout, no longer."""
+
+
+class Erasures(Protocol):
+    """People who are to be forgotten."""
+
+    async def begin(self, tenant: str, principal: str, request: ErasureRequest) -> Erasure:
+        """Durable, and said as `UserErasureRequested`, when it returns; what is kept here is erased
+        behind the scenes. The same creation key is the same erasure.
+
+        Raises `Conflict` where the key stands for another person.
+        """
+        ...
+
+    async def get(self, tenant: str, erasure_id: str) -> Erasure:
+        """Raises `NotFound`."""
+        ...
+
+    async def forgotten(self, tenant: str, erasure_id: str, by: Forgotten) -> None:
+        """A service is done; the last one completes it. May be repeated; an erasure that is not
+        known is passed over."""
+        ...

@@ -69,6 +69,10 @@ class Settings(RuntimeSettings):
     chain_runs_kept: float = Field(default=7 * 86_400, gt=0)
     """How long the steps of a run are kept after the last of them."""
 
+    erasure_grace: float = Field(default=30.0, ge=0)
+    """How long answers that are being given when a person is to be forgotten may still take; then
+    their records are erased, too."""
+
     rollout_metrics: tuple[str, ...] = ("feedback.helpful",)
     """Judged metrics that decide where a rollout names none (JSON list): `feedback.NAME` or
     `evaluation.NAME`, with `-` before them where less is better."""

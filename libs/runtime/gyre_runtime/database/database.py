@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gyre_runtime.database.appending import append
 from gyre_runtime.database.engine import Engines, engines, file_of
 from gyre_runtime.database.migrations import upgrade
+from gyre_runtime.database.scrubbing import scrub
 from gyre_runtime.database.tables import runtime_tables
 from gyre_runtime.database.transaction import Transaction, outbox_rows
 from gyre_runtime.events.envelope import Outgoing
@@ -110,6 +111,15 @@ class Database:
         """What the bus delivers is always handled: it makes room."""
         if self.refusal is not None and not aside and handled.get() is None:
             raise self.refusal
+
+    async def scrub(self) -> None:
+        """Rewrites a SQLite file, so that what was deleted or replaced is in it no more, nor in its
+        write-ahead log; writers wait meanwhile. PostgreSQL does it in its own time, by VACUUM.
+
+        Raises `Unscrubbed` where somebody reads an older state for long: try again.
+        """
+        if self.file is not None:
+            await asyncio.to_thread(scrub, self.file)
 
     async def count_unsent(self, limit: int) -> int:
         """Events in the outbox that the bus does not have, counted up to `limit`."""

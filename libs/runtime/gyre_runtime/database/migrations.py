@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def upgrade(connection: sa.Connection, metadata: sa.MetaData, versions: Path | N
         metadata.create_all(connection)
         return
     tables = runtime_tables(metadata)
-    metadata.create_all(connection, tables=[tables.outbox, tables.inbox, tables.receipts])
+    metadata.create_all(connection, tables=[getattr(tables, one.name) for one in fields(tables)])
     _run(connection, metadata, versions)
 
 
