@@ -149,6 +149,7 @@ class Platform:
             "GYRE_MODELS": str(self._settings.state / "retraining" / "models"),
             "GYRE_TRITON_REPOSITORY": str(self._triton.repository),
             "GYRE_MATERIALISE_COMMAND": json.dumps(self._materialise()),
+            "GYRE_MATERIALISE_EMBEDDER_COMMAND": json.dumps(self._materialise_embedder()),
             "GYRE_MODEL_IMPORTS": json.dumps(self._bases()),
             "GYRE_MODELS_PYTHON": str(self._settings.models_environment / "bin" / "python"),
             "GYRE_FEATURE_HISTORY": str(self._settings.state / "feedback" / "features"),
@@ -159,6 +160,11 @@ class Platform:
         python = self._settings.models_environment / "bin" / "python"
         engine = self._settings.model_engine
         return [str(python), "-m", "gyre_models", "materialise", "--engine", engine]
+
+    def _materialise_embedder(self) -> list[str]:
+        """Converts a trained embedding model and puts it there."""
+        python = self._settings.models_environment / "bin" / "python"
+        return [str(python), "-m", "gyre_models", "materialise-embedder"]
 
     def _bases(self) -> dict[str, dict[str, str]]:
         """Models that trainings start from."""

@@ -258,6 +258,8 @@ def _plan(settings: Settings) -> Plan:
         metrics=settings.rollout_metrics,
         minimum=settings.rollout_minimum,
         margin=settings.rollout_margin,
+        shadow_share=settings.rollout_shadow_share,
+        shadow_pairs=settings.rollout_shadow_pairs,
         keep=settings.rollout_keep,
     )
 

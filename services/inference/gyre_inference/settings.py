@@ -82,6 +82,10 @@ class Settings(RuntimeSettings):
     """Judgements of the candidate's answers that each step needs."""
     rollout_margin: float = Field(default=0.1, gt=0, le=0.5)
     """A candidate that is worse by less than this is good enough."""
+    rollout_shadow_share: float = Field(default=0.1, ge=0, le=1)
+    """Share of the requests that a candidate answers unseen before anybody sees it."""
+    rollout_shadow_pairs: int = Field(default=50, ge=0)
+    """Pairs of answers that the shadow needs; 0 leaves it out."""
     rollout_keep: float = Field(default=600.0, ge=0)
     """How long the champion of before stays loaded after a promotion."""
     rollout_drain: float = Field(default=30.0, ge=0)
