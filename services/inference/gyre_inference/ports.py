@@ -420,7 +420,7 @@ class Erasures(Protocol):
     """People who are to be forgotten."""
 
     async def begin(self, tenant: str, principal: str, request: ErasureRequest) -> Erasure:
-        """Durable, and said as `UserErasureRequested`, when it returns; what is kept here is erased
+        """Durable, and said as `ErasureRequested`, when it returns; what is kept here is erased
         behind the scenes. The same creation key is the same erasure.
 
         Raises `Conflict` where the key stands for another person.

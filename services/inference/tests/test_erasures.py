@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from gyre.evaluation.v1.events_pb2 import EvaluationsForgotten
 from gyre.feedback.v1.events_pb2 import FeedbackForgotten
 from gyre.inference.v1 import service_pb2, service_pb2_grpc
-from gyre.inference.v1.events_pb2 import UserErasureRequested
+from gyre.inference.v1.events_pb2 import ErasureRequested
 from gyre.retraining.v1.events_pb2 import SourcesForgotten
 from gyre_inference.adapters.chain_runs import DatabaseChainRuns
 from gyre_inference.adapters.tables import MIGRATIONS, metadata
@@ -157,7 +157,7 @@ async def test_what_was_said_is_erased_and_the_others_keep_theirs(run: Running) 
     assert begun.principal == "ada"
     counts = await run.here(begun.erasure_id)
     assert counts == {"chain_runs": 1, "chain_steps": 2, "events": 2, "throttles": 1}
-    (said,) = run.said(UserErasureRequested)
+    (said,) = run.said(ErasureRequested)
     assert (said.erasure_id, said.end_user) == (begun.erasure_id, "mallory")
     kept = run.bytes()
     assert b"mallory" not in kept

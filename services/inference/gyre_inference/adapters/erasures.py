@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 import uuid_utils
-from gyre.inference.v1.events_pb2 import AnswerFailed, AnswerGenerated, UserErasureRequested
+from gyre.inference.v1.events_pb2 import AnswerFailed, AnswerGenerated, ErasureRequested
 from gyre_runtime import erasing
 from gyre_runtime.database import Database, Transaction
 from gyre_runtime.database.tombstones import Tombstones
@@ -80,7 +80,7 @@ class DatabaseErasures:
             await connection.execute(sa.insert(erasures), row)
             wanted = erasing.Erasure(erasure_id, tenant, request.end_user, now)
             await self.eraser.ask(transaction, wanted)
-            event = UserErasureRequested(
+            event = ErasureRequested(
                 erasure_id=erasure_id,
                 end_user=request.end_user,
                 request_time=stamp(datetime.fromtimestamp(now, UTC)),
@@ -136,14 +136,14 @@ def _concerned(event: AnswerGenerated | AnswerFailed, wanted: erasing.Erasure) -
     return bool(record.end_user == wanted.subject and asked <= wanted.until)
 
 
-def _names(event: UserErasureRequested, wanted: erasing.Erasure) -> bool:
+def _names(event: ErasureRequested, wanted: erasing.Erasure) -> bool:
     return bool(event.erasure_id == wanted.erasure_id)
 
 
 _CONCERNED: erasing.Concerned = {
     AnswerGenerated: _concerned,
     AnswerFailed: _concerned,
-    UserErasureRequested: _names,
+    ErasureRequested: _names,
 }
 
 

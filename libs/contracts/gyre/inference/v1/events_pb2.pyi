@@ -737,7 +737,7 @@ class ModelRolledBack(_message.Message):
 Global___ModelRolledBack: _TypeAlias = ModelRolledBack  # noqa: Y015
 
 @_typing.final
-class UserErasureRequested(_message.Message):
+class ErasureRequested(_message.Message):
     """A person is to be forgotten: whoever holds something that they said, or that was said to them, erases it."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -766,4 +766,4 @@ class UserErasureRequested(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___UserErasureRequested: _TypeAlias = UserErasureRequested  # noqa: Y015
+Global___ErasureRequested: _TypeAlias = ErasureRequested  # noqa: Y015
