@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gyre.evaluation.v1.events_pb2 import AnswerEvaluated
+from google.protobuf.message import Message
+from gyre.evaluation.v1.events_pb2 import AnswerEvaluated, GateApproved, GateDecided
 from gyre.feedback.v1.events_pb2 import FeedbackRecorded
-from gyre.inference.v1 import events_pb2
+from gyre.inference.v1 import events_pb2, rollout_pb2
+from gyre.retraining.v1.events_pb2 import ModelTrained
+from gyre.retraining.v1.training_pb2 import ModelKind
 from gyre_client import NotAllowedError, NotFoundError
 from gyre_client.cli.app import app
 from gyre_client.errors import GyreError, InvalidError
-from gyre_inference.adapters.memory_rollouts import MemoryModelServer
+from gyre_inference.adapters.memory_rollouts import MemoryModelServer, MemoryModelShelf
 from gyre_inference.adapters.tables import metadata
 from gyre_inference.app import build
 from gyre_inference.settings import Settings
@@ -30,13 +33,14 @@ from typer.testing import CliRunner
 
 Command = Callable[..., Any]
 PLAN = {"steps": [0.5], "metrics": ["feedback.helpful", "evaluation.groundedness"]}
+TRAINED = "llm-gyre-reader-v7-cccccccc"
 QUICK = PLAN | {"shadow_pairs": 0, "minimum": 10}
 
 
 @pytest.fixture
 async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
     world = World()
-    world.model.models |= {NEW}
+    world.model.models |= {NEW, TRAINED}
     settings = Settings(
         grpc_address="127.0.0.1:0",
         metrics_port=0,
@@ -47,12 +51,14 @@ async def doors(tmp_path: Path) -> AsyncIterator[Doors]:
     )
     database = Database(f"sqlite+aiosqlite:///{tmp_path}/inference.db", metadata)
     exchange = MemoryExchange()
+    server = MemoryModelServer({"gyre-reader", NEW}, {"gyre-reader": "READY"})
     service = build(
         settings,
         search=world.search,
         vectors=world.vectors,
         model=world.model,
-        server=MemoryModelServer({"gyre-reader", NEW}, {"gyre-reader": "READY"}),
+        server=server,
+        shelf=MemoryModelShelf(server, {"acme/gyre-reader/training-7": "7"}),
         database=database,
         bus=Bus(settings, "inference", database=database, link=MemoryLink(exchange)),
     )
@@ -81,6 +87,20 @@ def judged(rollout_id: str, variant: str, user: str, good: bool) -> FeedbackReco
     event.feedback.value.boolean = good
     event.answer.answer_id, event.answer.end_user = f"answer-{user}", user
     event.answer.experiment, event.answer.variant = rollout_id, variant
+    return event
+
+
+def say(doors: Doors, event: Message, cause: str = "one") -> None:
+    """Another service says it, in the tenant of the tests."""
+    doors.exchange.publish(compose(event, tenant="acme", entity_id="it", cause=cause))
+
+
+def trained(kind: ModelKind, name: str = "gyre-reader") -> ModelTrained:
+    event = ModelTrained()
+    event.model.name, event.model.version, event.model.kind = name, 7, kind
+    event.model.uri, event.model.content_hash = f"/store/acme/{name}/training-7", "c" * 64
+    event.model.register_time.GetCurrentTime()
+    event.training.training_id = "training-7"
     return event
 
 
@@ -139,6 +159,57 @@ async def test_a_repeated_judgement_and_a_second_one_of_a_person_count_once(door
     assert metrics["feedback.helpful"]["candidate_count"] == "1"
     assert metrics["evaluation.groundedness"]["candidate_mean"] == 0.5
     assert set(metrics) == {"feedback.helpful", "evaluation.groundedness", "answered"}
+
+
+async def test_a_trained_model_waits_for_its_gate_and_is_shown(doors: Doors) -> None:
+    say(doors, trained(ModelKind.MODEL_KIND_EMBEDDING), "an encoder")
+    say(doors, trained(ModelKind.MODEL_KIND_LANGUAGE, "somebody-elses"), "not offered")
+    for cause in ("one", "again"):
+        say(doors, trained(ModelKind.MODEL_KIND_LANGUAGE), cause)
+    await until(lambda: any("rollout_started" in one.subject for one in doors.exchange.messages))
+    async with doors.as_("writer") as gyre:
+        (begun,) = [one async for one in gyre.rollouts.list()]
+        one = begun["rollout_id"]
+        assert (begun["candidate"], begun["model"]) == (TRAINED, "gyre-reader/7")
+        waits = await at(doors, one, "GATING")
+        assert waits["plan"]["gated"]
+        with pytest.raises(GyreError, match="GATING cannot be promoted"):
+            await gyre.rollouts.promote(one)
+        approved = GateApproved(gate_id="gate-1", granted=True, cause=one, principal="ada")
+        say(doors, approved)
+        say(doors, GateDecided(gate_id="gate-0", verdict="fail"), "a person's own gate")
+        passed = GateDecided(gate_id="gate-1", verdict="pass", cause=one, needs_approval=True)
+        say(doors, passed)
+        shown = await at(doors, one, "SHADOW")
+        assert shown["gate_id"] == "gate-1"
+        assert "granted by ada" in shown["changes"][-1]["reason"]
+        assert [known["rollout_id"] async for known in gyre.rollouts.list()] == [one]
+    said = [one for one in doors.exchange.messages if "rollout_changed" in one.subject]
+    states = [events_pb2.RolloutChanged.FromString(one.data).rollout for one in said]
+    (gating,) = [one for one in states if one.state == rollout_pb2.ROLLOUT_STATE_GATING]
+    assert (gating.model, gating.workload, gating.champion) == (
+        "gyre-reader/7",
+        "answer",
+        "gyre-reader",
+    )
+
+
+async def test_a_gated_rollout_is_started_and_looked_at_by_commands(
+    doors: Doors, command: Command
+) -> None:
+    options = ("--gated", "--registered", "gyre-reader/7", "--json")
+    code, shown = await command("rollout", "start", "--to", NEW, *options)
+    begun = json.loads(shown)
+    one = begun["rollout_id"]
+    assert (code, begun["plan"]["gated"], begun["model"]) == (0, True, "gyre-reader/7")
+    await at(doors, one, "GATING")
+    assert "gated: no verdict yet" in (await command("rollout", "show", one))[1]
+    assert "waits" in (await command("rollout", "list", "--running"))[1]
+    reasons = ["no policy is declared for answer: declare one"]
+    say(doors, GateDecided(verdict="insufficient", cause=one, reasons=reasons))
+    code, shown = await command("rollout", "watch", one)
+    assert code == 1
+    assert "the gate said insufficient: no policy is declared" in shown
 
 
 async def test_a_person_promotes_and_takes_back_by_commands(doors: Doors, command: Command) -> None:

@@ -5,6 +5,7 @@ The users are simulated: they judge by the name of the model that answered, afte
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from gyre.evaluation.v1.events_pb2 import GateDecided
 from gyre.feedback.v1.events_pb2 import FeedbackRecorded
 from gyre.inference.v1 import events_pb2
 from gyre_client import AnswerDone, AnswerStarted, ChatMessage, ClientSettings, Gyre, Parameters
@@ -45,6 +47,7 @@ PLAN = {
     "shadow_share": 1.0,
     "shadow_pairs": 10,
 }
+SHOWN = ("SHADOW", "CANARY", "CANARY")
 PATIENCE = 180.0
 KEY = "secret-key"
 PROGRAM = (str(ENVIRONMENT / "bin" / "python"), "-m", "gyre_models")
@@ -87,12 +90,21 @@ class Stage:
         said = compose(event, tenant="demo", entity_id=started.answer_id, cause=user)
         self.exchange.publish(said)
 
+    def decide(self, rollout: Any, verdict: str) -> None:
+        """Evaluation comes to its verdict."""
+        event = GateDecided(gate_id="gate-1", verdict=verdict, cause=rollout["rollout_id"])
+        self.exchange.publish(compose(event, tenant="demo", entity_id="gate-1", cause=verdict))
+
     async def ended(self, rollout: Any) -> Any:
         """Users come until the rollout is over."""
+        return await self.at(rollout, "PROMOTED", "ROLLED_BACK")
+
+    async def at(self, rollout: Any, *states: str) -> Any:
+        """Users come until it is so."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 now = await self.gyre.rollouts.get(rollout["rollout_id"])
-                if now["state"] in ("PROMOTED", "ROLLED_BACK"):
+                if now["state"] in states:
                     return now
                 await asyncio.gather(*(self.ask() for _ in range(4)))
 
@@ -110,6 +122,21 @@ class Stage:
         assert isinstance(events[0], AnswerStarted)
         return events[0].model
 
+    async def version_of(self, model: str) -> str:
+        """As the record of an answer tells it. A gate asks for the candidate so, too."""
+        told = self.gyre.generate(
+            [ChatMessage("user", "Hello")], model=model, parameters=Parameters(max_tokens=2)
+        )
+        events = [event async for event in told]
+        started = events[0]
+        assert isinstance(started, AnswerStarted)
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                for one in self.said("AnswerGenerated"):
+                    if one.record.answer_id == started.answer_id:
+                        return str(one.record.model_version)
+                await asyncio.sleep(0.05)
+
     async def gone(self, name: str) -> None:
         """As soon as the model server has let go of it."""
         control = self.triton.control()
@@ -123,6 +150,12 @@ class Stage:
         subject = subject_of(kind, "demo")
         found = [one for one in self.exchange.messages if one.subject == subject]
         return [kind.FromString(one.data) for one in found]
+
+
+def served_content(triton: TritonServer, name: str) -> str:
+    """The registry's `Model.content_hash`: by it, lineage finds the model of an answer."""
+    folder = triton.repository.parents[1] / "store" / name
+    return hashlib.sha256((folder / "SHA256SUMS").read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -223,12 +256,21 @@ async def test_one_candidate_goes_to_everybody_and_another_one_is_taken_back(
 ) -> None:
     async with service(triton, tmp_path) as stage:
         begun = await stage.gyre.rollouts.start(
-            "model", BETTER, name=CHAMPION, workload="generate", model_uri="better", plan=PLAN
+            "model",
+            BETTER,
+            name=CHAMPION,
+            workload="generate",
+            model_uri="better",
+            plan=PLAN | {"gated": True},
+            model=f"{CHAMPION}/2",
         )
+        await stage.at(begun, "GATING")
+        assert await stage.version_of(BETTER) == served_content(triton, "better")
+        stage.decide(begun, "pass")
         promoted = await stage.ended(begun)
         states = [change["to_state"] for change in promoted["changes"]]
         assert promoted["state"] == "PROMOTED", promoted["changes"][-1]
-        assert states == ["LOADING", "PROBING", "SHADOW", "CANARY", "CANARY", "PROMOTED"]
+        assert states == ["LOADING", "PROBING", "GATING", *SHOWN, "PROMOTED"]
         await stage.answers_with(BETTER)
 
         begun = await stage.gyre.rollouts.start(
@@ -248,6 +290,7 @@ async def test_one_candidate_goes_to_everybody_and_another_one_is_taken_back(
         control.close()
     (one,) = stage.said("ModelPromoted")
     assert (one.rollout.candidate, one.previous) == (BETTER, CHAMPION)
+    assert (one.rollout.model, one.rollout.gate_id) == (f"{CHAMPION}/2", "gate-1")
     assert one.rollout.changes[-1].evidence.metrics
     (one,) = stage.said("ModelRolledBack")
     assert (one.rollout.candidate, one.was_promoted) == (WORSE, False)
