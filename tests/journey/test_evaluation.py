@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+import grpc
 from gyre.evaluation.v1.service_pb2 import AnswerFilter, ReviewFilter
+from gyre.retrieval.v1.service_pb2 import ListCollectionsRequest
+from gyre.retrieval.v1.service_pb2_grpc import RetrievalServiceStub
 from gyre_client import AnswerStarted, Gyre, NotFoundError
 from gyre_client.evaluation import Dataset, Run, Target
 
@@ -26,6 +29,16 @@ async def ended(gyre: Gyre, run: Run) -> Run:
     return run
 
 
+async def index_in_use(loop: Loop) -> str:
+    """Of the collection `default`."""
+    credential = (("authorization", "Bearer acme"),)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{loop.ports['retrieval']}") as channel:
+        listed = await RetrievalServiceStub(channel).ListCollections(
+            ListCollectionsRequest(), timeout=20, metadata=credential
+        )
+    return next(one.index_version for one in listed.collections if one.name == "default")
+
+
 async def test_a_prompt_is_scored_by_what_the_services_answer(loop: Loop) -> None:
     async with loop.client() as gyre:
         await ingested(gyre, "roaming.txt", ROAMING)
@@ -44,6 +57,30 @@ async def test_a_prompt_is_scored_by_what_the_services_answer(loop: Loop) -> Non
     assert means["recall_at_10"] == 1.0
     assert 0 < (means["groundedness"] or 0) <= 1.0
     assert first.output_tokens > 0
+
+
+async def test_a_search_is_scored_by_the_passages_that_examples_name(loop: Loop) -> None:
+    async with loop.client() as gyre:
+        await ingested(gyre, "roaming.txt", ROAMING)
+        await ingested(gyre, "router.txt", ROUTER)
+        examples = [
+            {"question": QUESTION, "relevant_ids": ["roaming.txt"]},
+            {"question": "How is the router restarted?", "relevant_ids": ["router.txt"]},
+        ]
+        await gyre.evaluation.upload_dataset("passages", examples)
+        run = await ended(gyre, await gyre.evaluation.start_run("passages", Target("search")))
+        index = await index_in_use(loop)
+        targets = (Target("search", index=index), Target("search", index="another"))
+        named, gone = [
+            await ended(gyre, await gyre.evaluation.start_run("passages", one)) for one in targets
+        ]
+    assert (run.state, run.failures) == ("succeeded", 0), run.detail
+    means = {one.metric: one.mean for one in run.summaries}
+    assert means == {one.metric: one.mean for one in named.summaries}
+    assert means["mrr_at_10"] == 1.0
+    assert "token_f1" not in means
+    assert gone.state == "failed"
+    assert "NOT_FOUND" in gone.detail
 
 
 async def test_answers_that_people_were_given_become_a_dataset(loop: Loop) -> None:

@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 from gate_world import POLICY, Gatehouse, guarded
 from gyre_client.cli.app import app
+from gyre_evaluation.domain.gates.awaited import SEARCH
+from gyre_evaluation.domain.gates.gate import refuse_for_searches
 from gyre_evaluation.domain.metrics.catalogue import RULES
+from gyre_evaluation.domain.runs import Kind
 from gyre_evaluation.use_cases.gates import metrics_of
+from gyre_evaluation.use_cases.runs import refuse_unjudging
 from gyre_evaluation.wire.policies import policy_from
 from offline_world import ANSWERS
 from typer.testing import CliRunner
@@ -91,10 +95,14 @@ def test_every_command_of_the_page_is_one(line: str) -> None:
 
 
 def test_the_policy_of_the_page_is_one() -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    block, searches = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     policy = policy_from(block)
     assert set(metrics_of(policy)) <= RULES.keys()
     assert policy.fresh is not None
     assert policy.triggers is not None
     assert policy.approval
     assert len(COMMANDS) >= 8
+    indexes = policy_from(searches)
+    assert indexes.workload == SEARCH
+    refuse_for_searches(indexes)
+    refuse_unjudging(tuple(metrics_of(indexes)), Kind.SEARCH)

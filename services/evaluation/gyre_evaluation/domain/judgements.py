@@ -31,4 +31,5 @@ class Judgement:
         """Withdrawn or quarantined (barred), or released; what is older than an edit is stale."""
         if revision < self.revision:
             return self
-        return replace(self, revision=revision, barred=barred)
+        score = self.score if revision == self.revision else None  # an edit's comes with its record
+        return Judgement(score, revision, barred)
