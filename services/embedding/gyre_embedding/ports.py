@@ -71,7 +71,8 @@ class ModelServer(Protocol):
     `ModelUnavailable`, also for what the server refuses: it may have room later."""
 
     async def states(self) -> Mapping[str, str]:
-        """Model -> READY, LOADING, UNLOADING, UNAVAILABLE; empty where it was never loaded."""
+        """Model -> READY, LOADING, UNLOADING, UNAVAILABLE; empty where it was never loaded. Of what
+        is loaded and lies in the repository no more nothing is said."""
 
     async def load(self, name: str) -> None:
         """Returns when it is ready."""

@@ -14,7 +14,7 @@ from gyre_embedding.adapters.repository import FolderShelf
 from gyre_embedding.adapters.triton import TritonEmbeddingModels
 from gyre_embedding.adapters.triton_control import TritonModelServer
 from gyre_embedding.domain.embedders import Trained, with_twin
-from gyre_embedding.ports import ModelUnavailable, NotPlaced
+from gyre_embedding.ports import ModelUnavailable, ModelUnknown, NotPlaced
 from gyre_embedding.use_cases.trained import KeepLoaded, ServeTrained
 
 ROOT = Path(__file__).parents[3]
@@ -65,9 +65,10 @@ async def test_it_comes_is_kept_loaded_and_goes(server: TritonServer, store: Pat
         assert len(made.vector) == 4 * ready.dimension
         for _ in range(2):
             await serve.withdraw(ready.embedder)
-            print(await control.states())
-        await _gone(control, ready.embedder)
         assert list(server.repository.iterdir()) == []
+        async with asyncio.timeout(60):
+            while await _answers(models, ready.embedder):
+                await asyncio.sleep(0.1)
         with pytest.raises(ModelUnavailable, match="did not load"):
             await control.load(ready.embedder)
 
@@ -81,6 +82,14 @@ async def test_changed_weights_are_refused_with_the_reason(
     shelf = FolderShelf([*MODELS, "materialise-embedder"], store, server.repository)
     with pytest.raises(NotPlaced, match="sha256"):
         await shelf.place("emb-damaged-v1", "acme/tiny/damaged")
+
+
+async def _answers(models: TritonEmbeddingModels, embedder: str) -> bool:
+    try:
+        await models.named(embedder).embed(["router light"], urgent=False)
+    except ModelUnknown:
+        return False
+    return True
 
 
 async def _gone(control: TritonModelServer, embedder: str) -> None:

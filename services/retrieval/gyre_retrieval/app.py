@@ -26,7 +26,7 @@ from gyre_retrieval.domain.query import Route
 from gyre_retrieval.domain.ranking import Fusion
 from gyre_retrieval.doors import indexes as doors
 from gyre_retrieval.doors.indexes import IndexServicer
-from gyre_retrieval.handlers import listeners
+from gyre_retrieval.handlers import listeners, trained_listeners
 from gyre_retrieval.ports import Embedder, PassageEmbedder, QueryEmbedder, VectorIndex
 from gyre_retrieval.rpc import DESCRIPTOR, ROLES, RetrievalServicer
 from gyre_retrieval.settings import Settings
@@ -37,6 +37,7 @@ from gyre_retrieval.use_cases.indexing import IndexDocuments
 from gyre_retrieval.use_cases.reindexing import ManageReindexes, Pace, Reindexer
 from gyre_retrieval.use_cases.searching import SearchPassages, Signal
 from gyre_retrieval.use_cases.sweeping import Sweeper
+from gyre_retrieval.use_cases.trained import FollowTraining, HearOfTraining
 
 NAME = "retrieval"
 STRANGERS = gauge(
@@ -71,6 +72,13 @@ def build(
         sweep=sweeper.call,
     )
     bus.include(listeners(documents, helpfulness, parts_at_once=settings.parts_at_once))
+    hear = HearOfTraining(
+        catalogue,
+        indexes.reindexes,
+        tenants=settings.reindex_tenants,
+        called=indexes.training.call,
+    )
+    bus.include(trained_listeners(hear, followed=settings.reindex_trained))
     search = SearchPassages(
         catalogue, index, embedders.queries, _fusion(settings), signal, watch=compare.watch
     )
@@ -80,7 +88,13 @@ def build(
         bus=bus,
         rpc=_rpc(settings, search, BrowseCollections(catalogue, index), indexes),
         database=database,
-        background=[sweeper.run, indexes.reindexer.run, compare.look, compare.run],
+        background=[
+            sweeper.run,
+            indexes.reindexer.run,
+            indexes.training.run,
+            compare.look,
+            compare.run,
+        ],
         resources=_opened(index, *embedders, catalogue),
     )
 
@@ -99,6 +113,7 @@ class _Indexes(NamedTuple):
     reindexes: DatabaseReindexes
     manage: ManageReindexes
     reindexer: Reindexer
+    training: FollowTraining
     aside: SearchPassages
 
     def compare(self, helpfulness: DatabaseHelpfulness, share: float) -> CompareLive:
@@ -138,7 +153,14 @@ def _indexes(
         keep=settings.reindex_keep,
         moved=reindexer.moved,
     )
-    return _Indexes(reindexes, manage, reindexer, aside)
+    training = FollowTraining(
+        reindexes,
+        manage,
+        pause=settings.reindex_pause,
+        moved=reindexer.moved,
+        failed=_failed("training_not_followed"),
+    )
+    return _Indexes(reindexes, manage, reindexer, training, aside)
 
 
 def _rpc(

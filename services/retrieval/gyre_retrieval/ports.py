@@ -14,11 +14,13 @@ from gyre_retrieval.domain.index import CollectionSummary, Index, InForce, View
 from gyre_retrieval.domain.passage import EmbeddedPassage, Passage
 from gyre_retrieval.domain.query import Conditions, Found, Route
 from gyre_retrieval.domain.reindex import (
+    Gate,
     JudgedComparison,
     Progress,
     Reindex,
     Sample,
     Wanted,
+    Wish,
 )
 from gyre_retrieval.domain.vector import Vector
 
@@ -195,6 +197,9 @@ class Catalogue(Protocol):
     async def indexes(self, collection: str) -> list[Index]:
         """All indexes of a collection, in use or not."""
 
+    async def index(self, collection: str, name: str) -> Index | None:
+        """One of the collection that holds all: in use, filled, or kept from before a switch."""
+
     async def make_collection(self, tenant: str, collection: str) -> None:
         """Making it again changes nothing."""
 
@@ -230,8 +235,33 @@ class Reindexes(Protocol):
     A change and the event that says so are one commit. Every call may be repeated.
     """
 
+    async def wish(self, wishes: Sequence[Wish]) -> None:
+        """Keeps one for each collection: the last, but never an earlier version of a model."""
+
+    async def wishes(self) -> list[Wish]: ...
+
+    async def drop_wish(self, wish: Wish) -> None:
+        """It is granted or outdated; another one of its collection stays."""
+
+    async def is_made(self, creation_key: str) -> bool:
+        """Whether a reindexing was started for it, whatever became of it."""
+
+    async def filled(self, collection: str) -> Reindex | None:
+        """The one whose index is filled, or waits to be used."""
+
+    async def model_of(self, index: Index) -> str:
+        """The trained model that it was filled for; empty for all else."""
+
+    async def judge(self, tenant: str, reindex_id: str, gate: Gate) -> bool:
+        """Keeps the verdict of the gate of a gated one, but no person's word. False: no such one
+        of this tenant."""
+
+    async def grant(self, tenant: str, reindex_id: str, gate: Gate) -> bool:
+        """Keeps a person's word on it, in the same way."""
+
     async def start(self, reindex: Reindex) -> None:
-        """Keeps it; its index is known to the catalogue from now on, and not in use.
+        """Keeps it; its index is known to the catalogue from now on, and not in use. The wish that
+        it grants is dropped.
 
         Raises `ReindexRefused` where another index of the collection is filled or waits, or
         where `previous` is not in use any more.

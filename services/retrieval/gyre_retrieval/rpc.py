@@ -17,6 +17,7 @@ from gyre_retrieval.domain.errors import (
     ChunkUnknown,
     CollectionUnknown,
     EmbedderMismatch,
+    IndexUnknown,
     QueryInvalid,
 )
 from gyre_retrieval.domain.index import CollectionSummary
@@ -61,7 +62,11 @@ class RetrievalServicer(service_pb2_grpc.RetrievalServiceServicer):
 
     async def Search(self, request: wire.SearchRequest, context: Context) -> wire.SearchResponse:
         with _faults():
-            answer = await self._search.search(_query(request, _tenant()))
+            query = _query(request, _tenant())
+            if request.index:
+                answer = await self._search.search_named(query, request.index)
+            else:
+                answer = await self._search.search(query)
         return _response(answer)
 
     async def CreateCollection(
@@ -104,6 +109,11 @@ def _faults() -> Iterator[None]:
         raise RpcFault(
             grpc.StatusCode.NOT_FOUND,
             f"there is no collection '{error}': upload a document to it or call CreateCollection",
+        ) from error
+    except IndexUnknown as error:
+        raise RpcFault(
+            grpc.StatusCode.NOT_FOUND,
+            f"this collection has no filled index '{error}': `gyre index list` names them",
         ) from error
     except ChunkUnknown as error:
         raise RpcFault(

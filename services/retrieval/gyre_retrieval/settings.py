@@ -55,8 +55,10 @@ class Settings(RuntimeSettings):
     reindex_compare_share: float = Field(0.1, ge=0.0, le=1.0)
     """Share of the live searches that a filled index answers too, after they were answered."""
     reindex_tenants: frozenset[str] = frozenset()
-    """Tenants whose operators may start, switch and abort (JSON list): an index holds the passages
-    of all tenants. Empty: every tenant's."""
+    """Tenants whose operators may start, switch and abort, and whose trained embedders are indexed
+    (JSON list): an index holds the passages of all tenants. Empty: every tenant's."""
+    reindex_trained: bool = True
+    """Whether indexes are filled for embedders that were trained, and switched to by a gate."""
     reconcile_pause: float = Field(60.0, gt=0.0)
     """Time between two looks for indexes in Milvus that the catalogue gave up."""
 

@@ -123,6 +123,9 @@ def reindex_to(reindex: Reindex) -> reindex_pb2.Reindex:
         switch_time=_time_or_none(reindex.switch_time),
         keep_until_time=_time_or_none(reindex.keep_until),
         end_time=_time_or_none(reindex.end_time),
+        gated=reindex.gated,
+        model=reindex.model,
+        gate_id=reindex.gate.gate_id,
     )
 
 

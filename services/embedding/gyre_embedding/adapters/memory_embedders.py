@@ -44,7 +44,8 @@ class MemoryModelServer:
 
     async def states(self) -> Mapping[str, str]:
         self._check()
-        return dict.fromkeys(self.shelf.placed, "") | dict.fromkeys(self.loaded, "READY")
+        """Of what left the shelf nothing is said, as Triton does."""
+        return {name: "READY" if name in self.loaded else "" for name in self.shelf.placed}
 
     async def load(self, name: str) -> None:
         self._check()

@@ -41,10 +41,8 @@ class ServeTrained:
             return
         for model in with_twin(embedder):
             await self._shelf.remove(model)
-        states = await self._server.states()
         for model in with_twin(embedder):
-            if states.get(model) in _LOADED:
-                await self._server.unload(model)
+            await self._server.unload(model)
 
     async def _name(self, trained: Trained) -> str:
         """Names are each tenant's own: two may have a model of one name and version."""

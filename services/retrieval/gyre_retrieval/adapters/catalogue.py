@@ -27,6 +27,7 @@ from gyre_retrieval.adapters.tables import (
     holds,
     indexes,
     leavings,
+    reindexes,
 )
 from gyre_retrieval.domain.document import (
     Arrival,
@@ -87,6 +88,19 @@ class DatabaseCatalogue:
         query = sa.select(indexes).where(indexes.c.collection == collection)
         async with self._database.reading() as connection:
             return [_index(row) for row in await connection.execute(query)]
+
+    async def index(self, collection: str, name: str) -> Index | None:
+        filled = sa.and_(reindexes.c.index_name == name, reindexes.c.state == "ready")
+        kept = sa.and_(reindexes.c.previous_name == name, reindexes.c.state == "switched")
+        whole = sa.select(sa.literal(1)).where(sa.or_(filled, kept)).exists()
+        query = sa.select(indexes).where(
+            indexes.c.collection == collection,
+            indexes.c.name == name,
+            sa.or_(indexes.c.in_use, whole),
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else _index(row)
 
     async def make_collection(self, tenant: str, collection: str) -> None:
         async with self._database.transaction() as transaction:

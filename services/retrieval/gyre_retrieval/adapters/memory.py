@@ -156,6 +156,9 @@ class MemoryCatalogue:
     async def indexes(self, collection: str) -> list[Index]:
         return [self._indexes[collection]] if collection in self._indexes else []
 
+    async def index(self, collection: str, name: str) -> Index | None:
+        return next((one for one in await self.indexes(collection) if one.name == name), None)
+
     async def make_collection(self, tenant: str, collection: str) -> None:
         self._collections.setdefault((tenant, collection), 0)
 

@@ -17,6 +17,9 @@ def built(reindex: Reindex, documents: int, chunks: int, now: float) -> IndexBui
         document_count=documents,
         chunk_count=chunks,
         build_time=time_to(now),
+        previous=index_to(reindex.previous),
+        gated=reindex.gated,
+        model=reindex.model,
     )
 
 
@@ -31,14 +34,18 @@ def switched(reindex: Reindex, back: bool, now: float) -> IndexSwitched:
         back=back,
         switch_time=time_to(now),
         keep_until_time=keep,
+        model=reindex.model,
     )
 
 
-def aborted(reindex: Reindex, reason: str, now: float) -> IndexAborted:
+def aborted(reindex: Reindex, reason: str, now: float, *, needed: bool) -> IndexAborted:
+    """needed: its embedder, by another index."""
     return IndexAborted(
         reindex_id=reindex.reindex_id,
         collection=reindex.collection,
         index=index_to(reindex.index),
         reason=reason,
         abort_time=time_to(now),
+        model=reindex.model,
+        embedder_needed=needed,
     )

@@ -25,11 +25,13 @@ from gyre_retrieval.adapters.tables import (
     leavings,
     reindexes,
     samples,
+    wishes,
 )
 from gyre_retrieval.domain.identity import DocumentKey, Version
 from gyre_retrieval.domain.index import Index
 from gyre_retrieval.domain.reindex import (
     OPEN,
+    Gate,
     JudgedComparison,
     NotCaughtUp,
     Progress,
@@ -38,7 +40,10 @@ from gyre_retrieval.domain.reindex import (
     ReindexState,
     ReindexUnknown,
     Sample,
+    Verdict,
     Wanted,
+    Wish,
+    is_newer,
 )
 
 _JUDGED = TypeAdapter(JudgedComparison)
@@ -51,6 +56,58 @@ class DatabaseReindexes:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def wish(self, some: Sequence[Wish]) -> None:
+        async with self._database.transaction() as transaction:
+            for wish in some:
+                await _wish(transaction.connection, wish)
+
+    async def wishes(self) -> list[Wish]:
+        query = sa.select(wishes).order_by(wishes.c.collection)
+        async with self._database.reading() as connection:
+            return [Wish(**row._mapping) for row in await connection.execute(query)]
+
+    async def drop_wish(self, wish: Wish) -> None:
+        async with self._database.transaction(aside=True) as transaction:
+            await _drop_wish(transaction.connection, wish.collection, wish.embedder)
+
+    async def is_made(self, creation_key: str) -> bool:
+        query = sa.select(reindexes.c.reindex_id).where(reindexes.c.creation_key == creation_key)
+        async with self._database.reading() as connection:
+            return await connection.scalar(query) is not None
+
+    async def filled(self, collection: str) -> Reindex | None:
+        async with self._database.reading() as connection:
+            reindex_id = await _filled(connection, collection)
+            return None if reindex_id is None else await _read(connection, reindex_id)
+
+    async def model_of(self, index: Index) -> str:
+        query = sa.select(reindexes.c.model).where(reindexes.c.index_name == index.name)
+        async with self._database.reading() as connection:
+            return await connection.scalar(query) or ""
+
+    async def judge(self, tenant: str, reindex_id: str, gate: Gate) -> bool:
+        values = {
+            "gate_id": gate.gate_id,
+            "verdict": str(gate.verdict),
+            "needs_approval": gate.needs_approval,
+            "reasons": gate.reasons,
+        }
+        return await self._gate(tenant, reindex_id, values)
+
+    async def grant(self, tenant: str, reindex_id: str, gate: Gate) -> bool:
+        values: dict[str, Any] = {"gate_id": gate.gate_id, "granted": gate.granted}
+        if not gate.granted:
+            values["reasons"] = gate.reasons
+        return await self._gate(tenant, reindex_id, values)
+
+    async def _gate(self, tenant: str, reindex_id: str, values: dict[str, Any]) -> bool:
+        where = sa.and_(
+            reindexes.c.reindex_id == reindex_id, reindexes.c.tenant == tenant, reindexes.c.gated
+        )
+        async with self._database.transaction() as transaction:
+            changed = sa.update(reindexes).where(where).values(**values)
+            return bool((await transaction.connection.execute(changed)).rowcount)
+
     async def start(self, reindex: Reindex) -> None:
         async with self._database.transaction() as transaction:
             connection = transaction.connection
@@ -62,6 +119,8 @@ class DatabaseReindexes:
                 )
             await connection.execute(sa.insert(indexes), _index_row(reindex.index))
             await connection.execute(sa.insert(reindexes), _row(reindex))
+            if reindex.creation_key is not None:
+                await _drop_wish(connection, reindex.collection, reindex.index.embedder)
 
     async def get(self, reindex_id: str) -> Reindex:
         async with self._database.reading() as connection:
@@ -212,7 +271,8 @@ class DatabaseReindexes:
                 transaction, reindex, state=str(ReindexState.ABORTED), end_time=now, detail=reason
             )
             after = await _read(connection, reindex_id)
-            _say(transaction, after, aborted(after, reason, now))
+            needed = await _is_needed(connection, after.index.embedder)
+            _say(transaction, after, aborted(after, reason, now, needed=needed))
         return after
 
     async def end(self, reindex_id: str) -> None:
@@ -419,6 +479,27 @@ async def _filled(connection: AsyncConnection, collection: str) -> str | None:
     return await connection.scalar(query)
 
 
+async def _wish(connection: AsyncConnection, wish: Wish) -> None:
+    query = sa.select(wishes.c.model).where(wishes.c.collection == wish.collection)
+    kept = await connection.scalar(query.with_for_update())
+    if kept is None or is_newer(wish.model, kept):
+        row = asdict(wish)
+        columns = [name for name in row if name != "collection"]
+        await connection.execute(upsert(connection, wishes, columns), row)
+
+
+async def _drop_wish(connection: AsyncConnection, collection: str, embedder: str) -> None:
+    granted = sa.and_(wishes.c.collection == collection, wishes.c.embedder == embedder)
+    await connection.execute(sa.delete(wishes).where(granted))
+
+
+async def _is_needed(connection: AsyncConnection, embedder: str) -> bool:
+    """Whether any index has it, or is to have it."""
+    by_index = sa.select(indexes.c.embedder).where(indexes.c.embedder == embedder)
+    by_wish = sa.select(wishes.c.embedder).where(wishes.c.embedder == embedder)
+    return (await connection.execute(sa.union(by_index, by_wish))).first() is not None
+
+
 async def _read(connection: AsyncConnection, reindex_id: str, *, lock: bool = False) -> Reindex:
     query = sa.select(reindexes).where(reindexes.c.reindex_id == reindex_id)
     row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
@@ -486,6 +567,9 @@ def _row(reindex: Reindex) -> dict[str, Any]:
         **_previous(previous),
         "state": str(reindex.state),
         "start_time": reindex.start_time,
+        "gated": reindex.gated,
+        "model": reindex.model,
+        "creation_key": reindex.creation_key,
     }
 
 
@@ -514,6 +598,16 @@ def _reindex(row: Any) -> Reindex:
         switch_time=row.switch_time,
         keep_until=row.keep_until,
         end_time=row.end_time,
+        gated=row.gated,
+        model=row.model,
+        creation_key=row.creation_key,
+        gate=Gate(
+            gate_id=row.gate_id,
+            verdict=Verdict(row.verdict),
+            needs_approval=row.needs_approval,
+            reasons=row.reasons,
+            granted=row.granted,
+        ),
     )
 
 

@@ -115,6 +115,26 @@ reindexes = sa.Table(
     sa.Column("owner", sa.String(64), nullable=False, server_default=""),
     sa.Column("lease_until", sa.Double, nullable=False, server_default="0"),
     sa.Column("judged", sa.JSON),
+    sa.Column("gated", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("model", sa.Text, nullable=False, server_default=""),
+    sa.Column("creation_key", sa.String(255)),
+    sa.Column("gate_id", sa.String(64), nullable=False, server_default=""),
+    sa.Column("verdict", sa.String(16), nullable=False, server_default=""),
+    sa.Column("needs_approval", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("reasons", sa.Text, nullable=False, server_default=""),
+    sa.Column("granted", sa.Boolean),
+    sa.Index("reindexes_creation", "creation_key", unique=True),
+)
+
+wishes = sa.Table(
+    "reindex_wishes",
+    metadata,
+    sa.Column("collection", sa.String(64), primary_key=True),
+    sa.Column("tenant", sa.String(64), nullable=False),
+    sa.Column("embedder", sa.Text, nullable=False),
+    sa.Column("dimension", sa.Integer, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("training_id", sa.String(64), nullable=False),
 )
 
 fills = sa.Table(

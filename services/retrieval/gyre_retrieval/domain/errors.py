@@ -26,6 +26,10 @@ class CollectionUnknown(Exception):
     """The tenant has no collection of that name."""
 
 
+class IndexUnknown(Exception):
+    """The collection has no filled index of that name."""
+
+
 class ChunkUnknown(Exception):
     """The tenant has no passage of that id in force."""
 

@@ -38,12 +38,53 @@ class NotCaughtUp(Exception):
     """Documents in force are missing in the index that is to be used."""
 
 
+class Verdict(StrEnum):
+    """What a gate came to; NONE before."""
+
+    NONE = ""
+    PASS = "pass"
+    FAIL = "fail"
+    INSUFFICIENT = "insufficient"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What is known of the gate of a reindexing. granted: a person's last word, None before it.
+    Verdict and word may come in any order."""
+
+    gate_id: str = ""
+    verdict: Verdict = Verdict.NONE
+    needs_approval: bool = False
+    reasons: str = ""
+    granted: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A trained embedder that an index of the collection shall be filled for.
+
+    model: name and version in the registry, `NAME/VERSION`.
+    """
+
+    tenant: str
+    collection: str
+    embedder: str
+    dimension: int
+    model: str
+    training_id: str
+
+    @property
+    def creation_key(self) -> str:
+        return f"{self.training_id}/{self.collection}"
+
+
 @dataclass(frozen=True, slots=True)
 class Reindex:
     """Times in seconds since 1970, None before. previous: the index in use when it began, or when
     it was switched to last.
 
-    detail: what holds it up now. tenant: of who started it; the index is of all tenants.
+    detail: what holds it up now. tenant: of who started it; the index is of all tenants. gated: a
+    gate decides over the switch. model: as of a `Wish`; empty where a person started it.
     """
 
     reindex_id: str
@@ -59,6 +100,10 @@ class Reindex:
     switch_time: float | None = None
     keep_until: float | None = None
     end_time: float | None = None
+    gated: bool = False
+    model: str = ""
+    creation_key: str | None = None
+    gate: Gate = Gate()
 
     @property
     def collection(self) -> str:
@@ -172,6 +217,44 @@ class Shown:
     progress: Progress
     live: LiveComparison | None
     judged: JudgedComparison | None
+
+
+class Step(StrEnum):
+    """What follows from a gate."""
+
+    SWITCH = "switch"
+    ABORT = "abort"
+
+
+def step_of(reindex: Reindex) -> Step | None:
+    """None while there is nothing to do. One that was switched once is a person's from then on."""
+    ready = reindex.state is ReindexState.READY and reindex.switch_time is None
+    if not reindex.gated or not ready:
+        return None
+    gate = reindex.gate
+    if gate.granted is False or gate.verdict in (Verdict.FAIL, Verdict.INSUFFICIENT):
+        return Step.ABORT
+    granted = gate.granted or not gate.needs_approval
+    return Step.SWITCH if gate.verdict is Verdict.PASS and granted else None
+
+
+def refusal(gate: Gate) -> str:
+    """Why it was given up, for people."""
+    verdict = "refused by a person" if gate.granted is False else gate.verdict
+    told = f"gate {gate.gate_id}: {verdict}" if gate.gate_id else f"gate: {verdict}"
+    return f"{told}: {gate.reasons}"[:LONGEST_REASON] if gate.reasons else told
+
+
+def is_newer(model: str, than: str) -> bool:
+    """Whether `NAME/VERSION` may take the place of the other one: events come in any order, so an
+    earlier version of the same name never does."""
+    name, _, version = model.rpartition("/")
+    old_name, _, old_version = than.rpartition("/")
+    if name != old_name:
+        return True
+    if version.isdecimal() and old_version.isdecimal():
+        return int(version) > int(old_version)
+    return version != old_version
 
 
 def text_violations(fields: Mapping[str, str]) -> Mapping[str, str]:

@@ -69,7 +69,12 @@ class IndexServicer(service_pb2_grpc.IndexServiceServicer):
         collection = request.collection or DEFAULT_COLLECTION
         with _faults():
             shown = await self._reindexes.start(
-                caller.tenant, caller.name, collection, request.embedder, request.reason
+                caller.tenant,
+                caller.name,
+                collection,
+                request.embedder,
+                request.reason,
+                gated=request.gated,
             )
         return wire.StartReindexResponse(reindex=shown_to(shown))
 

@@ -62,9 +62,18 @@ class ManageReindexes:
         self._moved = moved
 
     async def start(
-        self, tenant: str, principal: str, collection: str, embedder: str, reason: str
+        self,
+        tenant: str,
+        principal: str,
+        collection: str,
+        embedder: str,
+        reason: str,
+        *,
+        gated: bool = False,
     ) -> Shown:
-        """Raises `QueryInvalid`, `CollectionUnknown`, `ReindexRefused`, `EmbedderUnavailable`."""
+        """gated: a gate decides over the switch, without it a person does.
+
+        Raises `QueryInvalid`, `CollectionUnknown`, `ReindexRefused`, `EmbedderUnavailable`."""
         violations = {**collection_violations(collection), **text_violations({"reason": reason})}
         if not embedder:
             violations["embedder"] = "give the name of a model on the model server"
@@ -78,7 +87,9 @@ class ManageReindexes:
         dimension = await self._dimension(embedder)
         reindex_id = str(uuid7())
         index = shadow_for(collection, embedder, dimension, reindex_id)
-        reindex = Reindex(reindex_id, tenant, principal, reason, index, previous, time.time())
+        reindex = Reindex(
+            reindex_id, tenant, principal, reason, index, previous, time.time(), gated=gated
+        )
         await self._reindexes.start(reindex)
         self._moved()
         return await self.show(reindex_id)

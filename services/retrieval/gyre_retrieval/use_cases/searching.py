@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from gyre_retrieval.domain.errors import CollectionUnknown, EmbedderMismatch
+from gyre_retrieval.domain.errors import CollectionUnknown, EmbedderMismatch, IndexUnknown
 from gyre_retrieval.domain.helpfulness import lifted
 from gyre_retrieval.domain.index import Index, InForce, View
 from gyre_retrieval.domain.query import Answer, Conditions, Found, Hit, Mode, Query, Route
@@ -16,6 +16,7 @@ from gyre_retrieval.domain.vector import Vector
 from gyre_retrieval.ports import (
     Catalogue,
     Helpfulness,
+    IndexMissing,
     IndexUnavailable,
     QueryEmbedder,
     VectorIndex,
@@ -95,6 +96,20 @@ class SearchPassages:
                     self._watch(query, answer)
                 return answer
         raise IndexUnavailable("the collection's index changed again and again")
+
+    async def search_named(self, query: Query, name: str) -> Answer:
+        """As `search`, in an index that is filled, or kept, beside the one in use.
+
+        Raises `IndexUnknown` for any other.
+        """
+        await self._view(query.conditions)
+        index = await self._catalogue.index(query.conditions.collection, name)
+        if index is None:
+            raise IndexUnknown(name)
+        try:
+            return await self.search_in(query, index)
+        except IndexMissing as error:  # dropped meanwhile
+            raise IndexUnknown(name) from error
 
     async def search_in(self, query: Query, index: Index) -> Answer:
         """As `search`, in an index that need not be in use. Raises `IndexMissing` too."""
