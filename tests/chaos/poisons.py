@@ -10,9 +10,14 @@ import numpy as np
 from google.protobuf.message import Message
 from gyre.common.v1.chunk_pb2 import Chunk
 from gyre.common.v1.document_pb2 import DocumentRevision
-from gyre.embedding.v1.events_pb2 import ChunksEmbedded, ChunksNotEmbedded, EmbeddedChunk
+from gyre.embedding.v1.events_pb2 import (
+    ChunksEmbedded,
+    ChunksNotEmbedded,
+    EmbeddedChunk,
+    EmbedderReady,
+)
 from gyre.ingestion.v1.events_pb2 import DocumentChunked, DocumentDeleted, DocumentReceived
-from gyre.retrieval.v1.events_pb2 import DocumentIndexed, DocumentUnindexed
+from gyre.retrieval.v1.events_pb2 import DocumentIndexed, DocumentUnindexed, IndexAborted
 from gyre_runtime.bus import subject_of
 
 EMBEDDER = "all-minilm-l6-v2"
@@ -25,8 +30,10 @@ HEARD_BY: Mapping[type[Message], tuple[str, ...]] = {
     DocumentDeleted: ("retrieval", "retraining"),
     ChunksEmbedded: ("ingestion", "retrieval"),
     ChunksNotEmbedded: ("ingestion",),
+    EmbedderReady: ("retrieval",),
     DocumentIndexed: ("ingestion",),
     DocumentUnindexed: ("ingestion",),
+    IndexAborted: ("embedding",),
 }
 
 

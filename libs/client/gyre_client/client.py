@@ -150,8 +150,9 @@ class Gyre:
         languages: Sequence[str] = (),
         metadata: Mapping[str, str] | None = None,
         minimum_score: float = 0.0,
+        index: str = "",
     ) -> list[Hit]:
-        """The best passages for a query, best first."""
+        """The best passages for a query, best first. index: a filled one beside that in use."""
         address = self._settings.retrieval_address
         stub: RetrievalServiceAsyncStub = RetrievalServiceStub(self._channels.to(address))
         request = retrieval_pb2.SearchRequest(
@@ -161,6 +162,7 @@ class Gyre:
             top_k=top_k,
             filter=retrieval_pb2.SearchFilter(languages=languages, metadata=metadata or {}),
             minimum_score=minimum_score,
+            index=index,
         )
         with raising(address):
             reply = await stub.Search(

@@ -125,7 +125,8 @@ class JudgedComparison:
 @dataclass(frozen=True)
 class Reindex:
     """How an index for another embedder came to be. state: `filling`, `ready`, `switched`,
-    `ended` or `aborted`."""
+    `ended` or `aborted`. gated: a gate decides over the switch. model: `NAME/VERSION` of a trained
+    one. gate_id: empty until it decided."""
 
     reindex_id: str
     collection: str
@@ -146,6 +147,9 @@ class Reindex:
     end_time: datetime | None
     live: LiveComparison | None
     judged: JudgedComparison | None
+    gated: bool = False
+    model: str = ""
+    gate_id: str = ""
 
     @classmethod
     def read(cls, message: reindex_pb2.Reindex) -> Reindex:
@@ -171,6 +175,9 @@ class Reindex:
             end_time=_time(message.end_time) if has("end_time") else None,
             live=LiveComparison.read(message.live) if has("live") else None,
             judged=JudgedComparison.read(message.judged) if has("judged") else None,
+            gated=message.gated,
+            model=message.model,
+            gate_id=message.gate_id,
         )
 
 
@@ -191,10 +198,13 @@ class Indexes:
         self._stream = CallOptions(metadata=channels.metadata, timeout=STREAM_TIMEOUT)
         self._stub: IndexServiceAsyncStub = IndexServiceStub(channels.to(self._address))
 
-    async def start(self, collection: str, embedder: str, *, reason: str = "") -> Reindex:
-        """Begins to fill an index; searches stay where they are."""
+    async def start(
+        self, collection: str, embedder: str, *, reason: str = "", gated: bool = False
+    ) -> Reindex:
+        """Begins to fill an index; searches stay where they are. gated: evaluation's gate decides
+        over the switch."""
         request = service_pb2.StartReindexRequest(
-            collection=collection, embedder=embedder, reason=reason
+            collection=collection, embedder=embedder, reason=reason, gated=gated
         )
         with raising(self._address):
             reply = await self._stub.StartReindex(request, **self._call)

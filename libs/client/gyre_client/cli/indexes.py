@@ -30,6 +30,9 @@ def reindex_command(
         str, typer.Option("--collection", "-c", help="Collection to use.")
     ] = "default",
     reason: Reason = "",
+    gated: Annotated[
+        bool, typer.Option("--gated", help="Evaluation's gate decides over the switch.")
+    ] = False,
     wait: Annotated[bool, typer.Option(help="Show a bar until the index is filled.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -37,7 +40,7 @@ def reindex_command(
 
     Example: gyre index reindex minilm-judged-3 --collection help
     """
-    run(_reindex(collection, embedder, reason, wait, as_json))
+    run(_reindex(collection, embedder, reason, gated, wait, as_json))
 
 
 @app.command("list")
@@ -104,9 +107,11 @@ def abort_command(reindex_id: Id, reason: Reason = "", as_json: Json = False) ->
     run(_abort(reindex_id, reason, as_json))
 
 
-async def _reindex(collection: str, embedder: str, reason: str, wait: bool, as_json: bool) -> None:
+async def _reindex(
+    collection: str, embedder: str, reason: str, gated: bool, wait: bool, as_json: bool
+) -> None:
     async with Gyre() as gyre:
-        reindex = await gyre.indexes.start(collection, embedder, reason=reason)
+        reindex = await gyre.indexes.start(collection, embedder, reason=reason, gated=gated)
         if wait:
             with _bar(as_json) as bar:
                 task = bar.add_task(reindex.index.name, total=None)
@@ -122,13 +127,16 @@ async def _list(collection: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    table = Table("reindex", "collection", "state", "embedder", "before", "started", "kept until")
+    table = Table(
+        "reindex", "collection", "state", "by", "embedder", "before", "started", "kept until"
+    )
     for one in found:
         kept = str(one.keep_until_time or "") if one.state == "switched" else ""
         table.add_row(
             one.reindex_id,
             one.collection,
             one.state,
+            "gate" if one.gated else "person",
             one.index.embedder,
             one.previous.embedder,
             str(one.start_time),
@@ -195,7 +203,15 @@ def _print(reindex: Reindex, as_json: bool) -> None:
     table.add_row("before", f"{reindex.previous.name} ({reindex.previous.embedder})")
     table.add_row("documents", f"{reindex.documents_done} of {reindex.documents_total}")
     table.add_row("passages", f"{reindex.chunks_done} of {reindex.chunks_total}")
-    for name, text in (("detail", reindex.detail), ("reason", reindex.reason)):
+    decides = "evaluation's gate" if reindex.gated else "a person"
+    table.add_row("switched by", decides)
+    texts = {
+        "gate": reindex.gate_id,
+        "model": reindex.model,
+        "detail": reindex.detail,
+        "reason": reindex.reason,
+    }
+    for name, text in texts.items():
         if text:
             table.add_row(name, text)
     if reindex.state == "switched":

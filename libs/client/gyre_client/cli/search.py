@@ -27,21 +27,35 @@ def search(
     mode: Annotated[Mode, typer.Option(help="By meaning, by words, or both.")] = Mode.HYBRID,
     top_k: Annotated[int, typer.Option(min=1, max=100, help="Passages wanted.")] = 5,
     language: Annotated[list[str] | None, typer.Option(help="ISO 639-1 code; repeatable.")] = None,
+    index: Annotated[
+        str, typer.Option(help="Another filled index than the one in use: `gyre index show`.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Find the best passages of a collection.
 
     Example: gyre search "early termination fee" --mode lexical --top-k 3
     """
-    run(_search(query, collection, mode, top_k, language or [], as_json))
+    run(_search(query, collection, mode, top_k, language or [], index, as_json))
 
 
 async def _search(
-    query: str, collection: str, mode: Mode, top_k: int, languages: list[str], as_json: bool
+    query: str,
+    collection: str,
+    mode: Mode,
+    top_k: int,
+    languages: list[str],
+    index: str,
+    as_json: bool,
 ) -> None:
     async with Gyre() as gyre:
         hits = await gyre.search(
-            query, collection=collection, mode=mode.value, top_k=top_k, languages=languages
+            query,
+            collection=collection,
+            mode=mode.value,
+            top_k=top_k,
+            languages=languages,
+            index=index,
         )
     if as_json:
         print_json(hits)
