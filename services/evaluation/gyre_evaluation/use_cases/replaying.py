@@ -66,7 +66,8 @@ class AdvanceReplays:
             self._called.clear()
             pause = BUSY if await self.advance_all() else IDLE
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._called.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._called.wait()
 
     async def advance_all(self) -> int:
         """One step of each; how many are open."""

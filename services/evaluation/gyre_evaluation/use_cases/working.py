@@ -94,7 +94,8 @@ class WorkOnRuns:
             except Exception as error:  # the store may be away for a moment
                 self._failed(error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._called.wait(), self._pace.pause)
+                async with asyncio.timeout(self._pace.pause):
+                    await self._called.wait()
 
     async def _hold(self, run: Run) -> None:
         """Works for as long as the lease is ours."""
