@@ -17,11 +17,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from google.protobuf.message import Message
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gyre_runtime.database import Database, Transaction
 from gyre_runtime.database.tombstones import Tombstones
 from gyre_runtime.database.transaction import insert_ignore
-from gyre_runtime.events.names import subject_of
+from gyre_runtime.events.names import dead_letter_subject, event_name, subject_of
 
 IDLE, BUSY = 5.0, 0.5
 PAGE = 500
@@ -53,7 +54,7 @@ class Erasure:
 Counts = Mapping[str, int]
 Erase = Callable[[Transaction, Erasure], Awaitable[Counts]]
 Finish = Callable[[Transaction, Erasure, Counts], Awaitable[None]]
-Concerned = Mapping[type[Message], Callable[[Any, Erasure], bool]]
+Concerned = Mapping[type[Message], Callable[[AsyncConnection, Any, Erasure], Awaitable[bool]]]
 
 
 class Eraser:
@@ -76,6 +77,11 @@ class Eraser:
         self._grace, self._failed = grace, failed
         self._tombstones = Tombstones(database)
         self._called = asyncio.Event()
+
+    async def begin(self, wanted: Erasure) -> None:
+        """See `ask`, in a transaction of its own: in a handler that is the event's."""
+        async with self._database.transaction() as transaction:
+            await self.ask(transaction, wanted)
 
     async def ask(self, transaction: Transaction, wanted: Erasure) -> None:
         """In the caller's transaction. May be repeated. From its commit on nothing is kept that was
@@ -157,13 +163,17 @@ class Eraser:
 
     async def _clear_events(self, wanted: Erasure, event: type[Message]) -> bool:
         outbox, concerned = self._database.tables.outbox, self._concerned[event]
-        mine = outbox.c.subject == subject_of(event, wanted.tenant), outbox.c.body != b""
+        mine = _about(outbox, event, wanted.tenant), outbox.c.body != b""
         after, all_sent = 0, True
         while True:
             query = sa.select(outbox).where(*mine, outbox.c.position > after)
             async with self._database.reading() as connection:
                 rows = (await connection.execute(query.order_by("position").limit(PAGE))).all()
-            found = [row for row in rows if concerned(event.FromString(row.body), wanted)]
+                found = [
+                    row
+                    for row in rows
+                    if await concerned(connection, event.FromString(row.body), wanted)
+                ]
             all_sent &= all(row.sent_time is not None for row in found)
             sent = [row.position for row in found if row.sent_time is not None]
             if sent:
@@ -187,6 +197,12 @@ class Eraser:
     @property
     def _table(self) -> sa.Table:
         return self._database.tables.erasures
+
+
+def _about(outbox: sa.Table, event: type[Message], tenant: str) -> sa.ColumnElement[bool]:
+    """Said, or in a dead letter of the service's own."""
+    letters = dead_letter_subject("%", event_name(event), tenant).replace("._.", ".%.")
+    return sa.or_(outbox.c.subject == subject_of(event, tenant), outbox.c.subject.like(letters))
 
 
 async def _nothing(_: Transaction, __: Erasure) -> Counts:

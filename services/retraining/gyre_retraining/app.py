@@ -19,6 +19,7 @@ from gyre_runtime.telemetry import counter, gauge, logger
 
 from gyre_retraining.adapters.catalogue import CatalogueRecipes, read_policies
 from gyre_retraining.adapters.datasets import FolderDatasetStore
+from gyre_retraining.adapters.erasing import eraser
 from gyre_retraining.adapters.evaluation_sets import ServiceEvaluationSets
 from gyre_retraining.adapters.feature_history import FeastFeatureHistory
 from gyre_retraining.adapters.jobs_kubernetes import KubernetesJobs
@@ -81,7 +82,7 @@ def build(
     database = database or Database(_url(settings), metadata, migrations=MIGRATIONS)
     bus = bus or Bus(settings, NAME, database=database)
     parts = Parts(settings, database, jobs, registry, sets, scales)
-    bus.include(listeners(parts.hear, parts.decide, parts.releases))
+    bus.include(listeners(parts.hear, parts.decide, parts.releases, parts.eraser.begin))
     rpc = RpcServer(settings, service=NAME)
     servicer = RetrainingServicer(parts.doors())
     rpc.add(add_RetrainingServiceServicer_to_server, servicer, DESCRIPTOR, roles=ROLES)
@@ -117,6 +118,8 @@ class Parts:
         self._lineage = DatabaseLineageStore(database)
         record = RecordLineage(self._lineage, ParquetDatasetSources())
         self.hear = HearSources(self._sources, record)
+        kept = FolderDatasetStore(settings.datasets_folder.absolute())
+        self.eraser = eraser(database, self._lineage, kept, _told("erasing_failed"))
         self._datasets = PrepareDatasets(self._assembling(sets, scales), record)
         store, registry = FolderModelStore(settings.models.absolute()), registry or self._mlflow()
         self._browse = BrowseModels(registry, store)
@@ -154,7 +157,7 @@ class Parts:
             failed=_told("looking_failed"),
         )
         looking = [look.run] if self._policies else []
-        return [self._work.run, *looking, lambda: _counting(self._trainings)]
+        return [self._work.run, *looking, lambda: _counting(self._trainings), self.eraser.run]
 
     def _deciding(self) -> DecideOnTrainings:
         return DecideOnTrainings(

@@ -122,7 +122,7 @@ class FeatureHistory(Protocol):
 @dataclass(frozen=True, slots=True)
 class KeptDataset:
     """folder: `manifest.json`, `train.parquet`, `validation.parquet`, `lineage.parquet`.
-    create_time: when it was first written. erased: only the manifest and the lineage are left."""
+    create_time: when it was first written. erased: only the manifest is left."""
 
     dataset_id: str
     manifest: Mapping[str, Any]
@@ -151,5 +151,6 @@ class DatasetStore(Protocol):
         ...
 
     async def erase(self, dataset_id: str) -> None:
-        """Removes its rows; may be repeated. For datasets that hold what was erased since."""
+        """Removes its rows, and what names their people; may be repeated. For datasets that hold
+        what was erased since."""
         ...

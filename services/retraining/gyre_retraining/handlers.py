@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from gyre.evaluation.v1.events_pb2 import DriftDetected
 from gyre.feedback.v1.events_pb2 import (
     FeedbackQuarantined,
@@ -10,10 +12,16 @@ from gyre.feedback.v1.events_pb2 import (
     FeedbackWithdrawn,
     ReviewCompleted,
 )
-from gyre.inference.v1.events_pb2 import AnswerGenerated, ModelPromoted, ModelRolledBack
+from gyre.inference.v1.events_pb2 import (
+    AnswerGenerated,
+    ErasureRequested,
+    ModelPromoted,
+    ModelRolledBack,
+)
 from gyre.ingestion.v1.events_pb2 import DocumentChunked, DocumentDeleted
 from gyre.retrieval.v1.events_pb2 import IndexSwitched
 from gyre_runtime.bus import Delivery, Listeners
+from gyre_runtime.erasing import Erasure
 
 from gyre_retraining.use_cases.deciding import DecideOnTrainings
 from gyre_retraining.use_cases.hearing import HearSources
@@ -23,8 +31,13 @@ from gyre_retraining.wire.drift import findings_of
 from gyre_retraining.wire.releases import index_release, rollout_release
 
 
-def listeners(hear: HearSources, decide: DecideOnTrainings, releases: FollowReleases) -> Listeners:
-    """What this service hears."""
+def listeners(
+    hear: HearSources,
+    decide: DecideOnTrainings,
+    releases: FollowReleases,
+    forget: Callable[[Erasure], Awaitable[None]],
+) -> Listeners:
+    """What this service hears. forget: notes whom."""
     heard = Listeners("retraining")
 
     @heard.on(AnswerGenerated, concurrency=4)
@@ -79,5 +92,10 @@ def listeners(hear: HearSources, decide: DecideOnTrainings, releases: FollowRele
     async def on_index_switched(event: IndexSwitched, delivery: Delivery) -> None:
         if release := index_release(delivery.tenant, event):
             await releases.follow(release)
+
+    @heard.on(ErasureRequested)
+    async def on_erasure_requested(event: ErasureRequested, delivery: Delivery) -> None:
+        until = event.request_time.seconds + event.request_time.nanos / 1e9
+        await forget(Erasure(event.erasure_id, delivery.tenant, event.end_user, until))
 
     return heard

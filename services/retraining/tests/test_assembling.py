@@ -282,10 +282,7 @@ async def test_an_erased_dataset_keeps_its_record_and_no_rows(world: World) -> N
         await world.store.erase(made.dataset_id)
     kept = await world.datasets.kept("acme", made.dataset_id)
     assert kept.erased
-    assert sorted(path.name for path in made.folder.iterdir()) == [
-        "lineage.parquet",
-        "manifest.json",
-    ]
+    assert [path.name for path in made.folder.iterdir()] == ["manifest.json"]
     with pytest.raises(DatasetUnknown, match="erased"):
         await world.datasets.find("acme", made.dataset_id)
     assert await world.datasets.assemble("acme", plan(), MOMENT) == made  # its sources are there

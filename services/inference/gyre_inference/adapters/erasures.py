@@ -130,13 +130,15 @@ async def _erase(transaction: Transaction, wanted: erasing.Erasure) -> Mapping[s
     }
 
 
-def _concerned(event: AnswerGenerated | AnswerFailed, wanted: erasing.Erasure) -> bool:
+async def _concerned(
+    _: AsyncConnection, event: AnswerGenerated | AnswerFailed, wanted: erasing.Erasure
+) -> bool:
     record = event.record
     asked = record.request_time.seconds + record.request_time.nanos / 1e9
     return bool(record.end_user == wanted.subject and asked <= wanted.until)
 
 
-def _names(event: ErasureRequested, wanted: erasing.Erasure) -> bool:
+async def _names(_: AsyncConnection, event: ErasureRequested, wanted: erasing.Erasure) -> bool:
     return bool(event.erasure_id == wanted.erasure_id)
 
 

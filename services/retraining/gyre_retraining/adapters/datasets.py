@@ -61,18 +61,17 @@ class FolderDatasetStore:
         if dataset_id(manifest) != name:
             raise DatasetDamaged(f"{name}: its manifest was changed")
         gone = [one for one in manifest["files"] if not (folder / one).exists()]
-        erased = bool(gone) and all(_is_rows(one) for one in gone)
+        erased = {one for one in manifest["files"] if _is_rows(one)} <= set(gone)
         for file, facts in manifest["files"].items():
-            if not (erased and _is_rows(file)) and _facts(folder / file) != FileFacts(**facts):
+            if not (erased and file in gone) and _facts(folder / file) != FileFacts(**facts):
                 raise DatasetDamaged(f"{name}: {file} is not what was written")
         written = datetime.fromtimestamp((folder / MANIFEST).stat().st_mtime, UTC)
         return KeptDataset(name, manifest, folder.absolute(), written, erased)
 
     def _erase(self, name: str) -> None:
         folder = self._folder(name)
-        for path in folder.glob("*.parquet"):
-            if _is_rows(path.name):
-                path.unlink()
+        for path in sorted(folder.glob("*.parquet"), key=lambda one: one.name == LINEAGE):
+            path.unlink()  # the lineage names users, too; it goes last
         _sync(folder)
 
     def _sweep(self) -> None:

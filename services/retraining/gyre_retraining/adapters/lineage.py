@@ -61,14 +61,8 @@ class DatabaseLineageStore:
         return {one.thing: one for one in map(_node, rows)}
 
     async def forget(self, tenant: str, thing: Thing, moment: datetime) -> None:
-        ends = sa.or_(*(_any(edges, [thing], f"{side}_") for side in ("later", "earlier")))
         async with self._database.transaction(aside=True) as transaction:
-            connection = transaction.connection
-            mark = {"mark": _mark(tenant, thing), "moment": moment.timestamp()}
-            await connection.execute(upsert(connection, forgotten, ["moment"]), mark)
-            await connection.execute(sa.delete(edges).where(edges.c.tenant == tenant, ends))
-            mine = sa.and_(nodes.c.tenant == tenant, _any(nodes, [thing]))
-            await connection.execute(sa.delete(nodes).where(mine))
+            await forget(transaction.connection, tenant, thing, moment)
 
 
 class ParquetDatasetSources:
@@ -86,6 +80,17 @@ async def write_facts(connection: AsyncConnection, tenant: str, facts: Facts) ->
         await _describe(connection, tenant, node)
     for some in _pieces([_edge_row(tenant, one) for one in facts.edges]):
         await connection.execute(insert_ignore(connection, edges), some)
+
+
+async def forget(connection: AsyncConnection, tenant: str, thing: Thing, moment: datetime) -> int:
+    """For a transaction that has more to erase; how many edges."""
+    ends = sa.or_(*(_any(edges, [thing], f"{side}_") for side in ("later", "earlier")))
+    mark = {"mark": _mark(tenant, thing), "moment": moment.timestamp()}
+    await connection.execute(upsert(connection, forgotten, ["moment"]), mark)
+    gone = await connection.execute(sa.delete(edges).where(edges.c.tenant == tenant, ends))
+    mine = sa.and_(nodes.c.tenant == tenant, _any(nodes, [thing]))
+    await connection.execute(sa.delete(nodes).where(mine))
+    return gone.rowcount
 
 
 async def _describe(connection: AsyncConnection, tenant: str, node: Node) -> None:
