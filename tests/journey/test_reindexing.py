@@ -15,21 +15,26 @@ import grpc
 import pytest
 from gyre.common.v1.chunk_pb2 import Chunk
 from gyre.common.v1.document_pb2 import DocumentRevision, DocumentSource
+from gyre.evaluation.v1.events_pb2 import GateApproved, GateDecided
 from gyre.ingestion.v1.events_pb2 import DocumentChunked
+from gyre.retraining.v1.events_pb2 import ModelTrained
+from gyre.retraining.v1.training_pb2 import MODEL_KIND_EMBEDDING, Model, Training
 from gyre.retrieval.v1 import reindex_pb2
 from gyre.retrieval.v1 import service_pb2 as wire
+from gyre.retrieval.v1.events_pb2 import IndexAborted, IndexBuilt, IndexSwitched
 from gyre.retrieval.v1.service_pb2_grpc import IndexServiceStub, RetrievalServiceStub
 from gyre_client import ClientSettings, Gyre
 from gyre_client.cli.app import app
 from gyre_client.indexes import JudgedQuery
 from gyre_embedding.adapters.memory import MemoryEmbeddingModel
+from gyre_embedding.adapters.memory_embedders import MemoryModelServer, MemoryShelf
 from gyre_embedding.app import build as build_embedding
 from gyre_embedding.settings import Settings as EmbeddingSettings
 from gyre_retrieval.adapters.memory import MemoryVectorIndex
 from gyre_retrieval.adapters.tables import metadata
 from gyre_retrieval.app import build
 from gyre_retrieval.settings import Settings
-from gyre_runtime.bus import Bus
+from gyre_runtime.bus import Bus, subject_of
 from gyre_runtime.bus.memory import MemoryExchange, MemoryLink
 from gyre_runtime.database import Database
 from gyre_runtime.events.compose import compose
@@ -55,6 +60,7 @@ class Platform:
     indexes: IndexServiceStub
     retrieval: RetrievalServiceStub
     port: int
+    server: MemoryModelServer
 
     def settings(self) -> ClientSettings:
         """Of a client of acme's operator."""
@@ -90,6 +96,20 @@ class Platform:
         self.exchange.publish(compose(event, tenant="acme", entity_id=document_id, cause=None))
         await self.exchange.settled(60.0)
 
+    async def hear(self, event: Any, tenant: str = "acme") -> None:
+        self.exchange.publish(compose(event, tenant=tenant, entity_id="x", cause=None))
+        await self.exchange.settled(60.0)
+
+    async def said(self, event: type[Any], count: int) -> list[Any]:
+        """The first `count` of a kind."""
+        prefix = subject_of(event, "*").removesuffix("*")
+        async with asyncio.timeout(60):
+            while True:
+                stored = [one for one in self.exchange.messages if one.subject.startswith(prefix)]
+                if len(stored) >= count:
+                    return [event.FromString(one.data) for one in stored]
+                await asyncio.sleep(0.02)
+
     async def call(self, method: str, request: Any, key: str = "key-acme") -> Any:
         stub = self.retrieval if method == "Search" else self.indexes
         return await getattr(stub, method)(request, timeout=30, metadata=credential(key))
@@ -107,6 +127,17 @@ class Platform:
         return [reply.reindex for reply in replies]
 
 
+class Models:
+    """Those that were trained, and the others."""
+
+    def __init__(self, server: MemoryModelServer, others: MemoryEmbeddingModel) -> None:
+        self._server, self._others = server, others
+
+    def named(self, name: str) -> MemoryEmbeddingModel:
+        chosen = self._server if name.startswith("emb-") else self._others
+        return chosen.named(name)
+
+
 def credential(key: str) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {key}"),)
 
@@ -122,11 +153,15 @@ async def platform_in(folder: Path, **changed: Any) -> AsyncIterator[Platform]:
     model = MemoryEmbeddingModel(others=(NEW,))
     own = {"api_keys": KEYS, "metrics_port": 0, "grpc_tenant_rate": 0}
     embedding_settings = EmbeddingSettings(grpc_address=f"127.0.0.1:{port}", **own)
+    shelf = MemoryShelf({f"acme/minilm/t{version}": f"content-{version}" for version in (1, 2, 3)})
+    server = MemoryModelServer(shelf)
     embedding = build_embedding(
         embedding_settings,
         bus=Bus(embedding_settings, "embedding", link=MemoryLink(exchange)),
         model=model,
-        models=model,
+        models=Models(server, model),
+        shelf=shelf,
+        server=server,
     )
     settings = Settings(
         grpc_address="127.0.0.1:0",
@@ -145,7 +180,7 @@ async def platform_in(folder: Path, **changed: Any) -> AsyncIterator[Platform]:
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{retrieval.rpc.port}") as channel:
             stubs = IndexServiceStub(channel), RetrievalServiceStub(channel)
-            yield Platform(exchange, model, *stubs, retrieval.rpc.port)
+            yield Platform(exchange, model, *stubs, retrieval.rpc.port, server)
     finally:
         for service in (retrieval, embedding):
             await service.stop()
@@ -335,3 +370,101 @@ async def test_the_command_line_does_the_same(platform: Platform, tmp_path: Path
     judged.write_text('{"query": "no ids"}')
     wrong = await platform.command("compare", reindex["reindex_id"], str(judged))
     assert wrong.exit_code == 2
+
+
+def trained(version: int) -> ModelTrained:
+    model = Model(
+        name="minilm",
+        version=version,
+        kind=MODEL_KIND_EMBEDDING,
+        uri=f"acme/minilm/t{version}",
+        content_hash=f"content-{version}",
+    )
+    return ModelTrained(model=model, training=Training(training_id=f"t{version}"))
+
+
+async def test_a_trained_embedder_is_indexed_and_used_when_its_gate_passes(
+    platform: Platform,
+) -> None:
+    await platform.hear(trained(1))
+    [built] = await platform.said(IndexBuilt, 1)
+    assert (built.index.embedder, built.model, built.gated) == ("emb-minilm-v1", "minilm/1", True)
+    assert built.previous.embedder == "memory"
+    both = []
+    for index in (built.index.name, built.previous.name):
+        search = wire.SearchRequest(query=TEXTS[5], mode=wire.SEARCH_MODE_DENSE, index=index)
+        found = await platform.call("Search", search)
+        both.append(found.index_version)
+        assert found.hits[0].chunk.text == TEXTS[5]
+        code = await refused(platform, "Search", search, "key-rival")
+        assert code is grpc.StatusCode.NOT_FOUND
+    assert both == [built.index.name, built.previous.name]
+    none = wire.SearchRequest(query="x", index="gyre_default_0000")
+    assert await refused(platform, "Search", none) is grpc.StatusCode.NOT_FOUND
+    decided = GateDecided(gate_id="g1", verdict="pass", needs_approval=True, cause=built.reindex_id)
+    approved = GateApproved(gate_id="g1", granted=True, principal="ann", cause=built.reindex_id)
+    await platform.hear(approved)
+    await platform.hear(decided)
+    [switched] = await platform.said(IndexSwitched, 1)
+    assert (switched.index, switched.model, switched.back) == (built.index, "minilm/1", False)
+    shown = await platform.call("GetReindex", wire.GetReindexRequest(reindex_id=built.reindex_id))
+    assert (shown.reindex.gate_id, shown.reindex.gated) == ("g1", True)
+    assert shown.reindex.state == reindex_pb2.REINDEX_STATE_SWITCHED
+    assert platform.server.loaded == {"emb-minilm-v1", "emb-minilm-v1-query"}
+    listed = await platform.command("show", built.reindex_id)
+    assert "minilm/1" in listed.stdout
+    assert "evaluation's gate" in listed.stdout
+
+
+async def test_one_whose_gate_fails_goes_with_its_index_and_the_newest_takes_its_place(
+    platform: Platform,
+) -> None:
+    await platform.hear(trained(1))
+    [built] = await platform.said(IndexBuilt, 1)
+    await platform.hear(trained(2))
+    await platform.hear(trained(1))
+    [aborted] = await platform.said(IndexAborted, 1)
+    assert (aborted.reindex_id, aborted.model) == (built.reindex_id, "minilm/1")
+    assert "superseded by minilm/2" in aborted.reason
+    newer = (await platform.said(IndexBuilt, 2))[1]
+    decided = GateDecided(
+        gate_id="g2",
+        verdict="fail",
+        reasons=["ndcg_at_10 fell by 0.1"],
+        cause=newer.reindex_id,
+    )
+    await platform.hear(decided, tenant="rival")
+    await platform.hear(decided)
+    last = (await platform.said(IndexAborted, 2))[1]
+    assert "ndcg_at_10 fell" in last.reason
+    await platform.exchange.settled(60.0)
+    search = await platform.call("Search", wire.SearchRequest(query=TEXTS[3]))
+    assert search.index_version == newer.previous.name
+    left = {name.removesuffix("-query") for name in platform.server.loaded}
+    assert "emb-minilm-v2" not in left
+    assert platform.exchange.dead_letters == []
+
+
+async def test_a_persons_reindexing_is_left_alone_and_the_trained_one_waits(
+    platform: Platform,
+) -> None:
+    person = (await platform.started()).reindex_id
+    await platform.watched(person)
+    await platform.hear(trained(3))
+    page = await platform.call("ListReindexes", wire.ListReindexesRequest())
+    assert [one.reindex_id for one in page.reindexes] == [person]
+    await platform.call("AbortReindex", wire.AbortReindexRequest(reindex_id=person))
+    built = (await platform.said(IndexBuilt, 2))[1]
+    assert built.model == "minilm/3"
+
+
+async def test_a_person_may_ask_for_a_gate_too(platform: Platform) -> None:
+    filled = await platform.command("reindex", NEW, "--gated", "--json")
+    reindex = json.loads(filled.stdout.splitlines()[-1])
+    assert (reindex["gated"], reindex["model"]) == (True, "")
+    decided = GateDecided(
+        verdict="insufficient", reasons=["no policy"], cause=reindex["reindex_id"]
+    )
+    await platform.hear(decided)
+    [aborted] = await platform.said(IndexAborted, 1)
+    assert aborted.reason == "gate: insufficient: no policy"
