@@ -31,6 +31,7 @@ import gyre_retrieval.settings
 import pytest
 from gyre_client import ClientSettings, Gyre
 from gyre_embedding.adapters.memory import MemoryEmbeddingModel
+from gyre_embedding.adapters.memory_embedders import MemoryModelServer, MemoryShelf
 from gyre_feedback.adapters.memory import MemoryFeatureStore
 from gyre_inference.adapters.memory import MemoryLanguageModel
 from gyre_ingestion.adapters.memory import MemoryContentStore
@@ -117,7 +118,11 @@ def _common(loop: Loop, name: str, folder: Path) -> dict[str, Any]:
 def _embedding(loop: Loop) -> Service:
     settings = gyre_embedding.settings.Settings(**_common(loop, "embedding", Path()))
     bus = Bus(settings, "embedding", link=MemoryLink(loop.exchange))
-    return gyre_embedding.app.build(settings, bus=bus, model=loop.embedder)
+    shelf = MemoryShelf({})
+    server = MemoryModelServer(shelf)
+    return gyre_embedding.app.build(
+        settings, bus=bus, model=loop.embedder, models=server, shelf=shelf, server=server
+    )
 
 
 def _retrieval(loop: Loop, folder: Path) -> Service:

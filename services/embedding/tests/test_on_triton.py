@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from gyre_embedding.use_cases.trained import KeepLoaded, ServeTrained
 ROOT = Path(__file__).parents[3]
 sys.path.append(str(ROOT / "infra" / "local"))
 
-from gyre_local.triton import TritonServer, TritonSettings
+from gyre_local.triton import TritonServer, TritonSettings  # noqa: E402
 
 pytestmark = pytest.mark.models
 ENVIRONMENT = ROOT / ".venv-models"
@@ -30,12 +31,14 @@ KEY = "secret"
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With one trained encoder, `acme/tiny/training-1`."""
+    """With one trained encoder, `acme/tiny/training-1`, and one that was changed since."""
     if not ENVIRONMENT.exists():
         pytest.skip("no model environment (.venv-models)")
     store = tmp_path_factory.mktemp("store")
     folder = store / "acme" / "tiny" / "training-1"
     subprocess.run([*MODELS, "tiny", "--encoder", folder], check=True, capture_output=True)
+    damaged = shutil.copytree(folder, folder.with_name("damaged"))
+    (damaged / "config.json").write_text("{}")
     return store
 
 
@@ -67,7 +70,7 @@ async def test_it_comes_is_kept_loaded_and_goes(server: TritonServer, store: Pat
             await serve.withdraw(ready.embedder)
         assert list(server.repository.iterdir()) == []
         async with asyncio.timeout(60):
-            while await _answers(models, ready.embedder):
+            while await _answers(models, ready.embedder):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         with pytest.raises(ModelUnavailable, match="did not load"):
             await control.load(ready.embedder)
@@ -76,9 +79,6 @@ async def test_it_comes_is_kept_loaded_and_goes(server: TritonServer, store: Pat
 async def test_changed_weights_are_refused_with_the_reason(
     server: TritonServer, store: Path
 ) -> None:
-    folder = store / "acme" / "tiny" / "damaged"
-    subprocess.run([*MODELS, "tiny", "--encoder", folder], check=True, capture_output=True)
-    (folder / "config.json").write_text("{}")
     shelf = FolderShelf([*MODELS, "materialise-embedder"], store, server.repository)
     with pytest.raises(NotPlaced, match="sha256"):
         await shelf.place("emb-damaged-v1", "acme/tiny/damaged")
@@ -94,5 +94,5 @@ async def _answers(models: TritonEmbeddingModels, embedder: str) -> bool:
 
 async def _gone(control: TritonModelServer, embedder: str) -> None:
     async with asyncio.timeout(60):
-        while "READY" in map((await control.states()).get, with_twin(embedder)):
+        while "READY" in map((await control.states()).get, with_twin(embedder)):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
