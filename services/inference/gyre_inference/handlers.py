@@ -15,7 +15,13 @@ from gyre.evaluation.v1.events_pb2 import (
     GateApproved,
     GateDecided,
 )
-from gyre.feedback.v1.events_pb2 import FeedbackForgotten, FeedbackRecorded
+from gyre.feedback.v1.events_pb2 import (
+    FeedbackForgotten,
+    FeedbackQuarantined,
+    FeedbackRecorded,
+    FeedbackReleased,
+    FeedbackWithdrawn,
+)
 from gyre.feedback.v1.feedback_pb2 import FeedbackValue, JudgedAnswer
 from gyre.retraining.v1.events_pb2 import ModelTrained, SourcesForgotten
 from gyre.retraining.v1.training_pb2 import ModelKind
@@ -23,6 +29,7 @@ from gyre_runtime.bus import Delivery, Listeners
 
 from gyre_inference.domain.erasures import Forgotten
 from gyre_inference.domain.gates import Approval, Decision
+from gyre_inference.domain.rollouts import Doubt
 from gyre_inference.domain.throttles import Throttle
 from gyre_inference.domain.wishes import TrainedModel
 from gyre_inference.ports import Erasures
@@ -36,6 +43,9 @@ REASONS = {
     AlertKind.ALERT_KIND_EXTRACTION: "attempts to get at the prompt or at others' data",
     AlertKind.ALERT_KIND_VOLUME: "an unusual number of requests",
 }
+
+_RANKS = (FeedbackQuarantined, FeedbackReleased, FeedbackWithdrawn)
+"""Of what may be said about one revision of a judgement, in its order."""
 
 
 def listeners(throttling: Throttling, judgements: HearJudgements) -> Listeners:
@@ -56,8 +66,21 @@ def listeners(throttling: Throttling, judgements: HearJudgements) -> Listeners:
     async def on_feedback_recorded(event: FeedbackRecorded, delivery: Delivery) -> None:
         value = _value(event.feedback.value)
         if value is not None:
-            answer = {**_place(event.answer), "end_user": event.answer.end_user}
+            told = {"end_user": event.answer.end_user, "feedback_id": event.feedback.feedback_id}
+            answer = _place(event.answer) | told
             await judgements.feedback(delivery.tenant, answer, event.feedback.metric, value)
+
+    @heard.on(FeedbackWithdrawn)
+    async def on_feedback_withdrawn(event: FeedbackWithdrawn, delivery: Delivery) -> None:
+        await judgements.doubted(delivery.tenant, _doubt(event, counts=False))
+
+    @heard.on(FeedbackQuarantined)
+    async def on_feedback_quarantined(event: FeedbackQuarantined, delivery: Delivery) -> None:
+        await judgements.doubted(delivery.tenant, _doubt(event, counts=False))
+
+    @heard.on(FeedbackReleased)
+    async def on_feedback_released(event: FeedbackReleased, delivery: Delivery) -> None:
+        await judgements.doubted(delivery.tenant, _doubt(event, counts=event.counts))
 
     @heard.on(AnswerEvaluated, concurrency=4)
     async def on_answer_evaluated(event: AnswerEvaluated, delivery: Delivery) -> None:
@@ -134,6 +157,12 @@ def _trained(event: ModelTrained) -> TrainedModel:
 def _place(answer: JudgedAnswer | AnswerEvaluated) -> dict[str, str]:
     names = ("answer_id", "experiment", "variant")
     return {name: str(getattr(answer, name)) for name in names}
+
+
+def _doubt(
+    event: FeedbackWithdrawn | FeedbackQuarantined | FeedbackReleased, *, counts: bool
+) -> Doubt:
+    return Doubt(event.feedback_id, event.revision, _RANKS.index(type(event)), counts)
 
 
 def _value(value: FeedbackValue) -> float | None:

@@ -16,7 +16,7 @@ from gyre_inference.domain.generation import ModelRequest, Piece
 from gyre_inference.domain.passages import Found, SearchFilter
 from gyre_inference.domain.record import AnswerRecord, Failure
 from gyre_inference.domain.registry import Holdings, Key, Kind, Move, Version
-from gyre_inference.domain.rollouts import Observation, Pair, Rollout
+from gyre_inference.domain.rollouts import Doubt, Observation, Pair, Rollout
 from gyre_inference.domain.sequential import Arm, Pairs
 from gyre_inference.domain.served import ServedModels
 from gyre_inference.domain.throttles import Throttle
@@ -342,8 +342,16 @@ class Rollouts(Protocol):
         when it returns; may be repeated."""
         ...
 
-    async def sums(self, tenant: str, rollout_id: str, step: int) -> Mapping[tuple[str, str], Arm]:
-        """What was observed in one step, by metric and arm."""
+    async def sums(
+        self, tenant: str, rollout_id: str, step: int, *, doubted: bool = True
+    ) -> Mapping[tuple[str, str], Arm]:
+        """What was observed in one step, by metric and arm; doubted: with judgements that do not
+        count any more."""
+        ...
+
+    async def doubt(self, tenant: str, doubt: Doubt) -> None:
+        """Kept while a rollout of the tenant runs; may come before its judgement. Durable when it
+        returns; may be repeated, and an older word changes nothing."""
         ...
 
     async def seconds(self, tenant: str, rollout_id: str) -> Sequence[float]:

@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 from gyre.evaluation.v1.events_pb2 import AnswerEvaluated, GateApproved, GateDecided
-from gyre.feedback.v1.events_pb2 import FeedbackRecorded
+from gyre.feedback.v1.events_pb2 import (
+    FeedbackQuarantined,
+    FeedbackRecorded,
+    FeedbackReleased,
+    FeedbackWithdrawn,
+)
 from gyre.inference.v1 import events_pb2, rollout_pb2
 from gyre.retraining.v1.events_pb2 import ModelTrained
 from gyre.retraining.v1.training_pb2 import ModelKind
@@ -83,7 +88,7 @@ def command(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 def judged(rollout_id: str, variant: str, user: str, good: bool) -> FeedbackRecorded:
     event = FeedbackRecorded()
-    event.feedback.metric = "helpful"
+    event.feedback.metric, event.feedback.feedback_id = "helpful", f"feedback-{user}"
     event.feedback.value.boolean = good
     event.answer.answer_id, event.answer.end_user = f"answer-{user}", user
     event.answer.experiment, event.answer.variant = rollout_id, variant
@@ -155,6 +160,17 @@ async def test_a_repeated_judgement_and_a_second_one_of_a_person_count_once(door
         doors.exchange.publish(compose(scored, tenant="acme", entity_id="1", cause="c"))
         await doors.exchange.settled()
         known = await gyre.rollouts.get(one)
+        say(doors, FeedbackQuarantined(feedback_id="feedback-u1", revision=1))
+        await doors.exchange.settled()
+        doubted = await gyre.rollouts.get(one)
+        say(doors, FeedbackReleased(feedback_id="feedback-u1", revision=1, counts=True))
+        await doors.exchange.settled()
+        assert (await gyre.rollouts.get(one))["evidence"] == known["evidence"]
+        say(doors, FeedbackWithdrawn(feedback_id="feedback-u1", revision=2))
+        await doors.exchange.settled()
+        assert (await gyre.rollouts.get(one))["evidence"] == doubted["evidence"]
+    left = {metric["metric"]: metric for metric in doubted["evidence"]["metrics"]}
+    assert "candidate_count" not in left["feedback.helpful"]
     metrics = {metric["metric"]: metric for metric in known["evidence"]["metrics"]}
     assert metrics["feedback.helpful"]["candidate_count"] == "1"
     assert metrics["evaluation.groundedness"]["candidate_mean"] == 0.5

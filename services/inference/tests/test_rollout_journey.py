@@ -169,6 +169,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     settings = TritonSettings(ENVIRONMENT, state / "server", admin_key=KEY)
     server = TritonServer(settings)
     subprocess.run([*PROGRAM, "tiny", state / "store" / "first"], check=True, timeout=300)
+    subprocess.run([*PROGRAM, "seal", state / "store" / "first"], check=True, timeout=300)
     for name in ("better", "worse"):
         shutil.copytree(state / "store" / "first", state / "store" / name)
     where = ["--model-dir", state / "store" / "first", "--repository", server.repository]

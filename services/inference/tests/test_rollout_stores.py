@@ -27,6 +27,7 @@ from gyre_inference.domain.rollouts import (
     ANSWERED,
     CANDIDATE,
     CHAMPION,
+    Doubt,
     Observation,
     Pair,
     Rollout,
@@ -303,6 +304,44 @@ async def test_the_first_value_of_a_unit_counts_in_its_step(store: Store) -> Non
     known = await go(store.rollouts, known, S.CANARY)
     assert await store.rollouts.sums("acme", "rollout-1", 2) == {}
     await store.rollouts.observe([])
+
+
+async def test_a_judgement_that_was_taken_back_is_left_out_where_it_does_not_count(
+    store: Store,
+) -> None:
+    withdrawn = Doubt("f1", 2, 2, counts=False)
+    await store.rollouts.doubt("acme", withdrawn)  # nothing runs: nothing is kept
+    known = await store.rollouts.start(rollout())
+    known = await go(store.rollouts, known, S.LOADING, S.PROBING, S.CANARY)
+    given = [
+        replace(seen(known, "feedback.helpful", f"u{n}", 1.0), source=f"f{n}") for n in range(3)
+    ]
+    await store.rollouts.observe(given)
+
+    async def counted() -> tuple[int, int]:
+        both = [
+            await store.rollouts.sums("acme", "rollout-1", 1, doubted=doubted)
+            for doubted in (True, False)
+        ]
+        found = [sums.get(("feedback.helpful", CANDIDATE), Arm()).count for sums in both]
+        return found[0], found[1]
+
+    assert await counted() == (3, 3)
+    await store.rollouts.doubt("acme", withdrawn)
+    await store.rollouts.doubt("acme", Doubt("f2", 1, 0, counts=False))
+    await store.rollouts.doubt("acme", Doubt("f9", 1, 0, counts=False))
+    await store.rollouts.doubt("globex", Doubt("f0", 1, 0, counts=False))
+    assert await counted() == (3, 1)
+    await store.rollouts.doubt("acme", Doubt("f2", 1, 1, counts=True))
+    for late in (Doubt("f2", 1, 0, counts=False), Doubt("f1", 1, 1, counts=True)):
+        await store.rollouts.doubt("acme", late)
+    assert await counted() == (3, 2)
+    await go(store.rollouts, known, S.ROLLED_BACK)
+    second = await store.rollouts.start(rollout(rollout_id="rollout-2"))
+    await go(store.rollouts, second, S.LOADING, S.PROBING, S.CANARY)
+    await store.rollouts.observe([replace(one, rollout_id="rollout-2") for one in given])
+    left = await store.rollouts.sums("acme", "rollout-2", 1, doubted=False)
+    assert left["feedback.helpful", CANDIDATE].count == 3
 
 
 async def test_times_before_the_canary_and_pairs_are_kept_once(store: Store) -> None:

@@ -693,7 +693,25 @@ def test_a_metric_where_less_is_better_is_turned_round() -> None:
         ("evaluation.toxicity", CHAMPION): Arm(300, 300.0),
         ("evaluation.toxicity", CANDIDATE): Arm(300, 30.0),
     }
-    assert judged(known, sums).metrics[0].verdict is Verdict.WORSE
+    assert judged(known, sums, sums).metrics[0].verdict is Verdict.WORSE
+
+
+def test_what_is_acted_on_holds_with_doubted_judgements_and_without() -> None:
+    known = rollout(state=S.CANARY, step=1, plan=PLAN)
+    answered = {(ANSWERED, arm): Arm(300, 300.0) for arm in (CHAMPION, CANDIDATE)}
+
+    def helpful(candidate: float, count: int = 300) -> dict[tuple[str, str], Arm]:
+        arms = {CHAMPION: Arm(300, 240.0), CANDIDATE: Arm(count, count * candidate)}
+        return {("feedback.helpful", arm): one for arm, one in arms.items()} | answered
+
+    good, bad, none = helpful(0.9), helpful(0.3), helpful(0.0, 0)
+    assert judged(known, good, good).verdict is Verdict.NOT_WORSE
+    assert judged(known, bad, bad).verdict is Verdict.WORSE
+    for told, counting in ((bad, good), (good, bad), (good, none), (bad, none)):
+        found = judged(known, told, counting)
+        assert found.verdict is Verdict.INSUFFICIENT
+        shown = counting["feedback.helpful", CANDIDATE]
+        assert found.metrics[0].candidate_count == shown.count
 
 
 def test_in_time_is_what_nine_of_ten_answers_took() -> None:

@@ -13,6 +13,7 @@ from gyre_inference.domain.gates import Approval, Decision, GateWord
 from gyre_inference.domain.registry import PRODUCTION, Key, Kind
 from gyre_inference.domain.rollouts import (
     SECONDS,
+    Doubt,
     Observation,
     Pair,
     Rollout,
@@ -37,7 +38,10 @@ class MemoryRollouts:
     experiments: MemoryExperiments
     known: dict[Place, tuple[Rollout, int]] = field(default_factory=dict)
     champions: dict[Place, tuple[str, int]] = field(default_factory=dict)
-    observed: dict[tuple[str, str, int, str, str], tuple[str, float]] = field(default_factory=dict)
+    observed: dict[tuple[str, str, int, str, str], tuple[str, float, str]] = field(
+        default_factory=dict
+    )
+    doubts: dict[Place, Doubt] = field(default_factory=dict)
     compared: dict[Place, dict[str, Pair]] = field(default_factory=dict)
     held: dict[Place, tuple[str, float]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
@@ -125,22 +129,33 @@ class MemoryRollouts:
             read = rollout.read(seen) if rollout else None
             if rollout is not None and read is not None:
                 place = seen.tenant, seen.rollout_id, rollout.step, read[0], seen.unit
-                self.observed.setdefault(place, (seen.arm, read[1]))
+                self.observed.setdefault(place, (seen.arm, read[1], seen.source))
 
-    async def sums(self, tenant: str, rollout_id: str, step: int) -> Mapping[tuple[str, str], Arm]:
+    async def sums(
+        self, tenant: str, rollout_id: str, step: int, *, doubted: bool = True
+    ) -> Mapping[tuple[str, str], Arm]:
         """See `Rollouts`."""
         found: dict[tuple[str, str], Arm] = {}
-        for (owner, one, at, metric, _), (arm, value) in self.observed.items():
-            if (owner, one, at) == (tenant, rollout_id, step):
+        for (owner, one, at, metric, _), (arm, value, source) in self.observed.items():
+            doubt = self.doubts.get((tenant, source))
+            counts = doubted or doubt is None or doubt.counts
+            if (owner, one, at) == (tenant, rollout_id, step) and counts:
                 known = found.get((metric, arm), Arm())
                 found[metric, arm] = Arm(known.count + 1, known.total + value)
         return found
+
+    async def doubt(self, tenant: str, doubt: Doubt) -> None:
+        """See `Rollouts`."""
+        known = self.doubts.get((tenant, doubt.feedback_id))
+        stale = known and (known.revision, known.rank) >= (doubt.revision, doubt.rank)
+        if not stale and any(one.tenant == tenant for one in await self.running()):
+            self.doubts[tenant, doubt.feedback_id] = doubt
 
     async def seconds(self, tenant: str, rollout_id: str) -> Sequence[float]:
         """See `Rollouts`."""
         return [
             value
-            for (owner, one, step, metric, _), (_, value) in self.observed.items()
+            for (owner, one, step, metric, _), (_, value, _) in self.observed.items()
             if (owner, one, step, metric) == (tenant, rollout_id, 0, SECONDS)
         ]
 
@@ -194,6 +209,10 @@ class MemoryRollouts:
         place = rollout.tenant, rollout.rollout_id
         self.compared.pop(place, None)
         self.words.pop(place, None)
+        if not any(
+            one.tenant == rollout.tenant and not one.is_over for one, _ in self.known.values()
+        ):
+            self.doubts = {key: one for key, one in self.doubts.items() if key[0] != rollout.tenant}
         self.observed = {key: one for key, one in self.observed.items() if key[:2] != place}
 
     def _keep(self, rollout: Rollout) -> None:

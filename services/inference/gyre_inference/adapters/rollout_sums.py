@@ -9,7 +9,13 @@ import sqlalchemy as sa
 from gyre_runtime.database.transaction import insert_ignore
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gyre_inference.adapters.tables import rollout_gates, rollout_observations, rollout_pairs
+from gyre_inference.adapters.rollout_doubts import forget_doubts
+from gyre_inference.adapters.tables import (
+    rollout_doubts,
+    rollout_gates,
+    rollout_observations,
+    rollout_pairs,
+)
 from gyre_inference.domain.rollouts import SECONDS, Observation, Pair, Rollout
 from gyre_inference.domain.sequential import Arm, Pairs
 
@@ -35,6 +41,7 @@ async def add_observations(
                     "arm": seen.arm,
                     "value": read[1],
                     "observe_time": time.time(),
+                    "source": seen.source,
                 }
             )
     if rows:
@@ -42,15 +49,22 @@ async def add_observations(
 
 
 async def sums_of(
-    connection: AsyncConnection, tenant: str, rollout_id: str, step: int
+    connection: AsyncConnection, tenant: str, rollout_id: str, step: int, doubted: bool
 ) -> Mapping[tuple[str, str], Arm]:
     """See `Rollouts`."""
-    table = rollout_observations
+    table, doubts = rollout_observations, rollout_doubts
     query = (
         sa.select(table.c.metric, table.c.arm, sa.func.count(), sa.func.sum(table.c.value))
         .where(table.c.tenant == tenant, table.c.rollout_id == rollout_id, table.c.step == step)
         .group_by(table.c.metric, table.c.arm)
     )
+    if not doubted:
+        out = sa.select(doubts.c.feedback_id).where(
+            doubts.c.tenant == tenant,
+            doubts.c.feedback_id == table.c.source,
+            sa.not_(doubts.c.counts),
+        )
+        query = query.where(sa.not_(out.exists()))
     rows = (await connection.execute(query)).all()
     return {(metric, arm): Arm(int(count), float(total)) for metric, arm, count, total in rows}
 
@@ -94,3 +108,4 @@ async def forget(connection: AsyncConnection, tenant: str, rollout_id: str) -> N
     for table in (rollout_observations, rollout_pairs, rollout_gates):
         here = table.c.tenant == tenant, table.c.rollout_id == rollout_id
         await connection.execute(sa.delete(table).where(*here))
+    await forget_doubts(connection, tenant)

@@ -19,6 +19,7 @@ from gyre_inference import wire
 from gyre_inference.adapters.experiments import row_of
 from gyre_inference.adapters.registry_rows import holdings_of
 from gyre_inference.adapters.revision import next_revision
+from gyre_inference.adapters.rollout_doubts import keep_doubt
 from gyre_inference.adapters.rollout_gates import keep_word, word_of
 from gyre_inference.adapters.rollout_sums import (
     add_observations,
@@ -36,6 +37,7 @@ from gyre_inference.domain.faults import Conflict, NotFound
 from gyre_inference.domain.gates import Approval, Decision, GateWord
 from gyre_inference.domain.registry import PRODUCTION, Key, Kind
 from gyre_inference.domain.rollouts import (
+    Doubt,
     Observation,
     Pair,
     Rollout,
@@ -169,10 +171,18 @@ class DatabaseRollouts:
                     counting[place] = await _find(connection, *place)
             await add_observations(connection, observations, counting)
 
-    async def sums(self, tenant: str, rollout_id: str, step: int) -> Mapping[tuple[str, str], Arm]:
+    async def sums(
+        self, tenant: str, rollout_id: str, step: int, *, doubted: bool = True
+    ) -> Mapping[tuple[str, str], Arm]:
         """See `Rollouts`."""
         async with self._storage.reading() as connection:
-            return await sums_of(connection, tenant, rollout_id, step)
+            return await sums_of(connection, tenant, rollout_id, step, doubted)
+
+    async def doubt(self, tenant: str, doubt: Doubt) -> None:
+        """See `Rollouts`."""
+        async with self._storage.transaction() as transaction:
+            await next_revision(transaction.connection)
+            await keep_doubt(transaction.connection, tenant, doubt)
 
     async def seconds(self, tenant: str, rollout_id: str) -> Sequence[float]:
         """See `Rollouts`."""

@@ -183,6 +183,17 @@ rollout_observations = sa.Table(
     sa.Column("arm", sa.String(16), nullable=False),
     sa.Column("value", sa.Float, nullable=False),
     sa.Column("observe_time", sa.Float, nullable=False),
+    sa.Column("source", sa.String(128), nullable=False, server_default=""),
+)
+
+rollout_doubts = sa.Table(
+    "rollout_doubts",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("feedback_id", sa.String(128), primary_key=True),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("rank", sa.Integer, nullable=False),
+    sa.Column("counts", sa.Boolean, nullable=False),
 )
 
 rollout_gates = sa.Table(

@@ -128,7 +128,7 @@ class Change:
 @dataclass(frozen=True)
 class Observation:
     """Something that one answer came to. unit: who counts once for the metric. metric `seconds`:
-    how long the answer took."""
+    how long the answer took. source: the judgement that says so; empty where nobody judged."""
 
     tenant: str
     rollout_id: str
@@ -136,6 +136,18 @@ class Observation:
     metric: str
     unit: str
     value: float
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Whether a judgement counts, by the word that was said of it last: of two about one revision
+    the one with the higher rank."""
+
+    feedback_id: str
+    revision: int
+    rank: int
+    counts: bool
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,18 @@ _SCREEN = 2.0  # cheap checks are a screen: in the shadow the margin is twice as
 _SLOW = 0.9
 
 
-def judged(rollout: Rollout, sums: Sums) -> Evidence:
-    """Of one step of the canary. Steps are tests of their own: what changes over time between
+def judged(rollout: Rollout, told: Sums, counting: Sums) -> Evidence:
+    """Of one step of the canary. told: all judgements as they came. counting: less those that were
+    taken back or are doubted. Steps are tests of their own: what changes over time between
     steps of different shares is not taken for a difference of the arms.
 
     The rate of false alarms is shared by all steps and metrics (and the shadow). Each step has to
     be passed on its own, and on every metric, so the rate of wrong promotions needs no sharing.
+
+    Taking values out after they were seen breaks an e-value. That of all values as they came is
+    sound, whatever becomes of them later, so what is acted on must hold by both: the lower one.
     """
-    metrics = [_metric(rollout, name, sums) for name in rollout.metrics]
+    metrics = [_metric(rollout, name, told, counting) for name in rollout.metrics]
     return Evidence(rollout.state, rollout.step, tuple(metrics), _together(metrics))
 
 
@@ -68,12 +72,17 @@ def slow_after(seconds: Iterable[float]) -> float | None:
     return known[int(_SLOW * (len(known) - 1))] if len(known) >= 10 else None
 
 
-def _metric(rollout: Rollout, name: str, sums: Sums) -> MetricEvidence:
+def _metric(rollout: Rollout, name: str, told: Sums, counting: Sums) -> MetricEvidence:
     plan = rollout.plan
-    champion, candidate = (sums.get((name, arm), Arm()) for arm in (CHAMPION, CANDIDATE))
+    both = [
+        (sums.get((name, CHAMPION), Arm()), sums.get((name, CANDIDATE), Arm()))
+        for sums in (told, counting)
+    ]
+    champion, candidate = both[-1]
     # A little slower is no reason to go back; judged worse, or failing more often, is.
-    fall = worse(champion, candidate, plan.margin if name == IN_TIME else 0.0)
-    enough = not_worse(champion, candidate, plan.margin)
+    tolerance = plan.margin if name == IN_TIME else 0.0
+    fall = min(worse(old, new, tolerance) for old, new in both)
+    enough = min(not_worse(old, new, plan.margin) for old, new in both)
     fall_needed, enough_needed = _needed(rollout)
     return MetricEvidence(
         name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from gyre_inference.domain.rollouts import PREFIX, Observation
+from gyre_inference.domain.rollouts import PREFIX, Doubt, Observation
 from gyre_inference.ports import Rollouts
 
 
@@ -18,10 +18,15 @@ class HearJudgements:
     async def feedback(
         self, tenant: str, answer: Mapping[str, str], metric: str, value: float
     ) -> None:
-        """A person's judgement; answer: `experiment`, `variant`, `answer_id`, `end_user`. A
-        person counts once for a metric and a step: whoever judges often is one voice."""
+        """A person's judgement; answer: `experiment`, `variant`, `answer_id`, `end_user`, and the
+        judgement's `feedback_id`. A person counts once for a metric and a step: whoever judges
+        often is one voice."""
         unit = _told_apart(answer["experiment"], answer["end_user"]) or answer["answer_id"]
         await self._observe(tenant, answer, {f"feedback.{metric}": value}, unit)
+
+    async def doubted(self, tenant: str, doubt: Doubt) -> None:
+        """A judgement was taken back, is suspicious, or was decided about."""
+        await self._rollouts.doubt(tenant, doubt)
 
     async def evaluated(
         self, tenant: str, answer: Mapping[str, str], scores: Mapping[str, float]
@@ -34,10 +39,11 @@ class HearJudgements:
         self, tenant: str, answer: Mapping[str, str], scores: Mapping[str, float], unit: str
     ) -> None:
         experiment, arm = answer["experiment"], answer["variant"]
+        source = answer.get("feedback_id", "")
         if experiment.startswith(PREFIX) and scores:
             await self._rollouts.observe(
                 [
-                    Observation(tenant, experiment, arm, metric, unit, value)
+                    Observation(tenant, experiment, arm, metric, unit, value, source)
                     for metric, value in scores.items()
                 ]
             )

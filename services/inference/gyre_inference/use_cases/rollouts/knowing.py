@@ -14,8 +14,9 @@ async def evidence_of(rollouts: Rollouts, rollout: Rollout) -> Evidence | None:
     if rollout.state is RolloutState.SHADOW:
         return compared(rollout, await rollouts.pairs(rollout.tenant, rollout.rollout_id))
     if rollout.state is RolloutState.CANARY:
-        sums = await rollouts.sums(rollout.tenant, rollout.rollout_id, rollout.step)
-        return judged(rollout, sums)
+        place = rollout.tenant, rollout.rollout_id, rollout.step
+        told = await rollouts.sums(*place)
+        return judged(rollout, told, await rollouts.sums(*place, doubted=False))
     return None
 
 
