@@ -2,7 +2,8 @@
 
     python -m tests.load.retrieval_quality [--write]
 
-Passages of at most 256 tokens go through the retrieval service's own stories into a real Milvus
+Passages as ingestion cuts them, of which the model sees the text alone, go through the retrieval
+service's own stories into a real Milvus
 Lite server with real MiniLM vectors, and are searched through them. A document's place is that of
 its best passage. Fusion is tuned on one part of the questions and reported on another one.
 `--write` puts the tables into `docs/retrieval.md` between its markers. Vectors are cached in
@@ -17,7 +18,6 @@ import gzip
 import hashlib
 import json
 import random
-import re
 import sqlite3
 import subprocess
 import sys
@@ -29,11 +29,14 @@ from pathlib import Path
 import ir_measures
 import numpy as np
 from ir_measures import RR, nDCG
-from tokenizers import Tokenizer
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "infra" / "local"))
 
+from gyre_ingestion.adapters.tokenizers import FileTokenizer  # noqa: E402
+from gyre_ingestion.domain.chunking import cut  # noqa: E402
+from gyre_ingestion.domain.parsed import Block, BlockKind, ParsedDocument  # noqa: E402
+from gyre_ingestion.settings import Settings as IngestionSettings  # noqa: E402
 from gyre_local.milvus import MilvusServer, MilvusSettings  # noqa: E402
 from gyre_retrieval.adapters.memory import MemoryCatalogue  # noqa: E402
 from gyre_retrieval.adapters.milvus import IndexSettings, MilvusVectorIndex  # noqa: E402
@@ -60,11 +63,9 @@ CACHE = ROOT / "var" / "quality"
 MODEL = ROOT / "var" / "models" / "all-minilm-l6-v2-openvino"
 PAGE = ROOT / "docs" / "retrieval.md"
 EMBEDDER = "all-minilm-l6-v2"
-ROOM = 254
 DEPTH = 50
 TUNING = 500
 MEASURES = (nDCG @ 10, RR @ 10)
-SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 Ranks = Mapping[str, float]
 
 
@@ -272,34 +273,26 @@ def chop(parts: list[Part]) -> Iterable[list[Part]]:
 
 
 def pieces_of(document: Document) -> Iterable[str]:
-    """Whole sentences, at most 256 tokens with the headings above them, as ingestion cuts.
+    """By ingestion's own cutter: the heading right above a section opens its first passage; the
+    title and the headings further above are words of the lexical route alone.
 
     An abstract of SciFact stays one passage, as in the benchmark; the model reads 256 tokens of it.
     """
-    above = "\n".join((document.title, *document.headings))
+    above = document.headings[-1] if document.headings else document.title
     if document.whole:
         yield f"{above}\n{document.text}"
         return
-    room = ROOM - count(above)
-    piece: list[str] = []
-    taken = 0
-    for sentence in filter(str.strip, SENTENCE.split(document.text)):
-        tokens = count(sentence)
-        if piece and taken + tokens > room:
-            yield f"{above}\n{' '.join(piece)}"
-            piece, taken = [], 0
-        piece.append(sentence)
-        taken += tokens
-    yield f"{above}\n{' '.join(piece)}"
+    path = (document.title, *document.headings)
+    lines_of_it = filter(str.strip, document.text.split("\n"))
+    paragraphs = [Block(BlockKind.PARAGRAPH, line.strip(), path) for line in lines_of_it]
+    blocks = (Block(BlockKind.HEADING, above, path), *paragraphs)
+    settings = IngestionSettings()
+    parsed = ParsedDocument(blocks, "text/html", document.title)
+    for chunk in cut(parsed, TOKENIZER, settings.chunk_tokens, settings.chunk_overlap):
+        yield chunk.text
 
 
-TOKENIZER = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
-TOKENIZER.no_truncation()
-TOKENIZER.no_padding()
-
-
-def count(text: str) -> int:
-    return len(TOKENIZER.encode(text, add_special_tokens=False).ids)
+TOKENIZER = FileTokenizer(MODEL / "tokenizer.json")
 
 
 def part_of(one: Set, document: Document, texts: Sequence[str], vectors: np.ndarray) -> Part:
