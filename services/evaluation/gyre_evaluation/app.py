@@ -16,12 +16,14 @@ from gyre.evaluation.v1.replay_pb2_grpc import add_ReplayServiceServicer_to_serv
 from gyre.evaluation.v1.service_pb2_grpc import add_EvaluationServiceServicer_to_server
 from gyre_runtime.bus import Bus, Listeners
 from gyre_runtime.database import Database
+from gyre_runtime.erasing import Eraser
 from gyre_runtime.process import Service
 from gyre_runtime.rpc import RpcServer
 from gyre_runtime.telemetry import gauge, logger
 
 from gyre_evaluation.adapters.drift_tests import WorkerDriftTests
 from gyre_evaluation.adapters.embedding import ServiceSentenceVectors
+from gyre_evaluation.adapters.forgetting import eraser
 from gyre_evaluation.adapters.inference import InferenceTargets
 from gyre_evaluation.adapters.intervals import (
     MlflowTracker,
@@ -133,7 +135,8 @@ def build(
         _scorer(settings, runs.scoring, worker, Source.JUDGE) if settings.judges else None,
         vectors or TenantQuestionVectors(runs.sentences, settings.evaluation_keys),
     )
-    live = _live(settings, database, worker, scorers, recorded, runs.awaited)
+    forgetting = eraser(database, _not_erased)
+    live = _live(settings, database, worker, scorers, recorded, runs.awaited, forgetting)
     bus.include(live.listeners)
     rpc = RpcServer(settings, service=NAME)
     servicer = EvaluationServicer(runs.scoring.metrics(), live.browse, runs.door)
@@ -156,7 +159,7 @@ def build(
         bus=bus,
         rpc=rpc,
         database=database,
-        background=[*live.background, *runs.background],
+        background=[*live.background, *runs.background, forgetting.run],
         resources=[worker, *live.resources, *runs.resources],
     )
 
@@ -264,6 +267,10 @@ def _asking(settings: Settings, bench: Bench) -> AskExample:
     )
 
 
+def _not_erased(error: Exception) -> None:
+    logger("gyre.evaluation").warning("erasing_failed", error=repr(error)[:500])
+
+
 def _run_failed(error: Exception) -> None:
     logger("gyre.evaluation").warning("run_trouble", error=repr(error)[:500])
 
@@ -275,6 +282,7 @@ def _live(
     scorers: Scorers,
     recorded: DatabaseRecordedAnswers,
     awaited: AwaitGates,
+    forgetting: Eraser,
 ) -> Live:
     store, policy = DatabaseLiveStore(database), _policy(settings)
     scoring = ScoreLiveAnswers(store, scorers.rules, scorers.judges, scorers.vectors, policy)
@@ -291,6 +299,7 @@ def _live(
             recorded,
             settings.evaluation_principals,
             awaited,
+            forgetting.begin,
         ),
         browse=BrowseLive(store, policy),
         background=(

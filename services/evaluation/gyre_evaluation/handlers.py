@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC
 
 from gyre.evaluation.v1.events_pb2 import AlertRaised
@@ -15,11 +16,13 @@ from gyre.inference.v1.events_pb2 import (
     AnswerFailed,
     AnswerGenerated,
     AnswerRecord,
+    ErasureRequested,
     RolloutChanged,
 )
 from gyre.inference.v1.rollout_pb2 import ROLLOUT_STATE_GATING, ROLLOUT_STATE_ROLLED_BACK
 from gyre.retrieval.v1.events_pb2 import IndexBuilt
 from gyre_runtime.bus import Delivery, Listeners
+from gyre_runtime.erasing import Erasure
 from gyre_runtime.telemetry import counter
 
 from gyre_evaluation.domain.windows import Traits
@@ -44,9 +47,10 @@ def listeners(
     recorded: RecordedAnswers,
     own: frozenset[str],
     gates: AwaitGates,
+    forget: Callable[[Erasure], Awaitable[None]],
 ) -> Listeners:
     """What this service hears. receiver: None where alarms go nowhere else. own: principals as
-    which its runs ask."""
+    which its runs ask. forget: notes whom."""
     heard = Listeners("evaluation")
 
     @heard.on(AnswerGenerated, concurrency=8)
@@ -54,8 +58,9 @@ def listeners(
         if _is_a_runs(event.record, own):
             return
         answer = live_answer(event.record, delivery.tenant)
-        await recorded.keep(delivery.tenant, recorded_answer(event.record, answer.question))
-        await answers(answer, event.record.SerializeToString(), "")
+        kept = recorded_answer(event.record, answer.question)
+        if await recorded.keep(delivery.tenant, kept, answer.end_user):
+            await answers(answer, event.record.SerializeToString(), "")
 
     @heard.on(AnswerFailed, concurrency=8)
     async def on_answer_failed(event: AnswerFailed, delivery: Delivery) -> None:
@@ -63,7 +68,9 @@ def listeners(
             return
         status = event.status or "UNKNOWN"
         answer = live_answer(event.record, delivery.tenant, status)
-        await answers(answer, event.record.SerializeToString(), status)
+        whose = answer.answer_id, answer.end_user, answer.time
+        if await recorded.note(delivery.tenant, *whose):
+            await answers(answer, event.record.SerializeToString(), status)
 
     @heard.on(FeedbackRecorded, concurrency=4)
     async def on_feedback_recorded(event: FeedbackRecorded, delivery: Delivery) -> None:
@@ -103,6 +110,11 @@ def listeners(
     async def on_index_built(event: IndexBuilt, delivery: Delivery) -> None:
         if event.gated:
             await gates.start(of_index(event, delivery.tenant))
+
+    @heard.on(ErasureRequested)
+    async def on_erasure_requested(event: ErasureRequested, delivery: Delivery) -> None:
+        until = event.request_time.seconds + event.request_time.nanos / 1e9
+        await forget(Erasure(event.erasure_id, delivery.tenant, event.end_user, until))
 
     return heard
 

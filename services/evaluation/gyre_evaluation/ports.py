@@ -446,8 +446,12 @@ class Gates(Protocol):
 class RecordedAnswers(Protocol):
     """Answers that people were given, kept for a time to become examples."""
 
-    async def keep(self, tenant: str, answer: RecordedAnswer) -> None:
-        """Again it changes nothing."""
+    async def keep(self, tenant: str, answer: RecordedAnswer, end_user: str) -> bool:
+        """Again it changes nothing. end_user: to whom it was given. False, and nothing is kept,
+        where that person was to be forgotten since."""
+
+    async def note(self, tenant: str, answer_id: str, end_user: str, time: datetime) -> bool:
+        """As `keep`, for a request that got no answer: only to whom it belongs."""
 
     async def find(self, tenant: str, wanted: AnswerFilter) -> list[RecordedAnswer]:
         """Newest first."""

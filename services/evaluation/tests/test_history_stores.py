@@ -117,8 +117,8 @@ async def test_a_recorded_answer_comes_back_with_all_that_a_replay_needs(
         input_tokens=3,
         output_tokens=2,
     )
-    await store.keep("acme", answer)
-    await store.keep("acme", answer)
+    assert await store.keep("acme", answer, "u-1")
+    assert await store.keep("acme", answer, "u-1")
     assert await store.find("acme", AnswerFilter()) == [answer]
     assert [one.text for one in answer.original.passages] == ["That."]
 

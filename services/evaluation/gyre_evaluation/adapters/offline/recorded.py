@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from gyre_runtime.database import Database
 from gyre_runtime.database.transaction import insert_ignore
 
+from gyre_evaluation.adapters.forgetting import Forgetting, people
 from gyre_evaluation.adapters.offline.tables import recorded_answers
 from gyre_evaluation.domain.metrics.case import Cited
 from gyre_evaluation.domain.recorded import AnswerFilter, RecordedAnswer
@@ -23,8 +24,9 @@ class DatabaseRecordedAnswers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._forgetting = Forgetting(database)
 
-    async def keep(self, tenant: str, answer: RecordedAnswer) -> None:
+    async def keep(self, tenant: str, answer: RecordedAnswer, end_user: str) -> bool:
         body = {**asdict(answer), "time": answer.time.isoformat()}
         row = {
             "tenant": tenant,
@@ -37,7 +39,18 @@ class DatabaseRecordedAnswers:
         # Beside the handler's own transaction: a repetition finds the row.
         async with self._database.transaction(aside=True) as transaction:
             connection = transaction.connection
+            whose = answer.answer_id, end_user, answer.time.timestamp()
+            if not await self._forgetting.note(connection, tenant, *whose):
+                return False
             await connection.execute(insert_ignore(connection, recorded_answers), row)
+        return True
+
+    async def note(self, tenant: str, answer_id: str, end_user: str, time: datetime) -> bool:
+        if not end_user:
+            return True
+        async with self._database.transaction(aside=True) as transaction:
+            whose = answer_id, end_user, time.timestamp()
+            return await self._forgetting.note(transaction.connection, tenant, *whose)
 
     async def find(self, tenant: str, wanted: AnswerFilter) -> list[RecordedAnswer]:
         table = recorded_answers.c
@@ -58,6 +71,8 @@ class DatabaseRecordedAnswers:
         old = recorded_answers.c.time < time.time() - seconds
         async with self._database.transaction(aside=True) as transaction:
             await transaction.connection.execute(sa.delete(recorded_answers).where(old))
+            gone = people.c.time < time.time() - seconds
+            await transaction.connection.execute(sa.delete(people).where(gone))
 
 
 def _answer(body: dict[str, Any]) -> RecordedAnswer:
