@@ -17,6 +17,7 @@ from gyre_runtime.telemetry import logger
 from gyre_feedback.adapters.agreement import krippendorff_alpha
 from gyre_feedback.adapters.effects import DatabaseEffects
 from gyre_feedback.adapters.feast import FeastFeatureStore
+from gyre_feedback.adapters.forgetting import eraser
 from gyre_feedback.adapters.judgements import DatabaseJudgements
 from gyre_feedback.adapters.metrics import DatabaseMetrics
 from gyre_feedback.adapters.reviewing import DatabaseReviews
@@ -74,6 +75,7 @@ class Parts:
         self._judgements = DatabaseJudgements(database, clock, reviews=rules.wanted)
         watch = settings.watchfulness()
         self._effects = DatabaseEffects(database, clock, watch, reviews=rules.wanted)
+        self._eraser = eraser(database, _told("erasing_failed"))
         self._submit = SubmitFeedback(self._metrics, self._judgements)
         reviews = DatabaseReviews(database, clock, wanted=rules.wanted)
         self._queue = ReviewQueue(reviews, rules, clock, krippendorff_alpha)
@@ -87,6 +89,7 @@ class Parts:
             self._judgements,
             at_once=settings.judgements_at_once,
             reviewed=settings.review_metrics,
+            forget=self._eraser.begin,
         )
 
     def doors(self) -> Doors:
@@ -117,7 +120,7 @@ class Parts:
             self._effects, self._features, pause=settings.features_pause, failed=failed
         )
         streams = [stream.run] if settings.features != "off" else []
-        return [project.run, keeping.run, *streams]
+        return [project.run, keeping.run, *streams, self._eraser.run]
 
 
 def _rpc(settings: Settings, doors: Doors) -> RpcServer:

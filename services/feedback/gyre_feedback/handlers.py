@@ -6,11 +6,15 @@ publisher onto its tenant's subject, and no more is known of it.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
 from gyre.evaluation.v1.events_pb2 import AnswerEvaluated
 from gyre.evaluation.v1.scores_pb2 import SCORE_SOURCE_JUDGE, MetricScore
 from gyre.feedback.v1.events_pb2 import FeedbackSubmitted
-from gyre.inference.v1.events_pb2 import AnswerFailed, AnswerGenerated
+from gyre.inference.v1.events_pb2 import AnswerFailed, AnswerGenerated, ErasureRequested
 from gyre_runtime.bus import Delivery, Listeners, PermanentError
+from gyre_runtime.erasing import Erasure
 from gyre_runtime.telemetry import counter
 
 from gyre_feedback.domain.errors import Missing, Refused
@@ -34,8 +38,10 @@ def listeners(
     *,
     at_once: int,
     reviewed: frozenset[str],
+    forget: Callable[[Erasure], Awaitable[None]],
 ) -> Listeners:
-    """What this service hears. reviewed: rule metrics whose low scores are looked at."""
+    """What this service hears. reviewed: rule metrics whose low scores are looked at. forget: notes
+    whom."""
     heard = Listeners("feedback")
 
     async def given_up(event: FeedbackSubmitted, delivery: Delivery, detail: str) -> None:
@@ -56,6 +62,8 @@ def listeners(
             judgement = judgement_from(event.feedback, withdrawn=event.withdrawn)
             if not judgement.feedback_id:
                 raise Refused("invalid", "feedback_id is required on the bus")
+            if judgement.give_time is None:  # it may come again long after it was said
+                judgement = replace(judgement, give_time=envelope.time)
             kept = await submit.submit(tenant, principal_of(envelope.source), judgement)
         except Refused as refused:
             SUBMITTED.labels("refused").inc()
@@ -78,6 +86,11 @@ def listeners(
         except Missing:
             if delivery.attempt < PATIENT_ATTEMPTS:  # the answer itself is on its way
                 raise
+
+    @heard.on(ErasureRequested)
+    async def on_erasure_requested(event: ErasureRequested, delivery: Delivery) -> None:
+        until = event.request_time.seconds + event.request_time.nanos / 1e9
+        await forget(Erasure(event.erasure_id, delivery.tenant, event.end_user, until))
 
     return heard
 

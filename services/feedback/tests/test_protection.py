@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from gyre.feedback.v1.events_pb2 import FeedbackRecorded
 from gyre_feedback.domain.judgements import State
 from gyre_feedback.domain.scores import EntityKind, Protection, Tally
 from hypothesis import given
@@ -205,6 +207,24 @@ async def test_an_edit_does_not_let_a_judgement_out_of_quarantine(world: Any) ->
     await world.judge("f-2", False, revision=2)
     assert (await world.score()).judgements == 1
     assert (await world.kept("f-2")).state is State.QUARANTINED
+
+
+async def test_an_edit_in_quarantine_is_said_when_it_is_released(world: Any) -> None:
+    await world.answer()
+    await world.judge("f-1", True)
+    await world.judge("f-2", True)
+    await world.project.all()
+    await world.judge("f-2", False, revision=2)
+    assert len(await world.said("feedback_recorded")) == 2  # both, before the quarantine
+    await world.browse.decide("acme", [("shop", "f-2")], "ada", counts=True)
+    outbox = world.database.tables.outbox
+    query = sa.select(outbox.c.body).where(outbox.c.subject.contains(".feedback_recorded."))
+    async with world.database.reading() as connection:
+        bodies = list(await connection.scalars(query.order_by(outbox.c.position)))
+    said = FeedbackRecorded.FromString(bodies[-1])
+    assert (said.feedback.feedback_id, said.feedback.revision) == ("f-2", 2)
+    assert said.feedback.value.boolean is False
+    assert said.answer.answer_id == "a-1"
 
 
 async def test_a_vouched_caller_is_never_young(world: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from gyre_runtime.database import Database, Transaction
 from gyre_runtime.telemetry import counter
 
 from gyre_feedback.adapters import facts
+from gyre_feedback.adapters.forgetting import Forgetting, moment_of
 from gyre_feedback.adapters.letters import LETTER, REASON, letter
 from gyre_feedback.adapters.meeting import Meeting
 from gyre_feedback.adapters.review_items import put_item
@@ -19,6 +21,7 @@ from gyre_feedback.adapters.rows import conflict, is_key, judgement_of, kept_of,
 from gyre_feedback.adapters.tables import feedback, places, review_items
 from gyre_feedback.domain.answers import AnswerCame
 from gyre_feedback.domain.errors import Refused
+from gyre_feedback.domain.forgetting import textless, wordless
 from gyre_feedback.domain.judgements import Judgement, Kept, State, check_part
 from gyre_feedback.domain.reviews import ReviewReason
 from gyre_feedback.ports import Clock, Key, Submitted, Wanted
@@ -31,16 +34,19 @@ class DatabaseJudgements:
         self._database = database
         self._clock = clock
         self._reviews = reviews
+        self._forgetting = Forgetting(database)
 
     async def keep(self, submitted: Submitted) -> Kept:
-        judgement, now = submitted.judgement, self._clock()
+        now = self._clock()
         async with self._database.transaction() as transaction:
+            submitted, account = await self._unforgotten(transaction, submitted, now)
+            judgement = submitted.judgement
             meeting = Meeting(transaction.connection, submitted.tenant, now)
             answer = await meeting.answer_at(judgement.target.place)
             if answer is not None:
                 check_part(judgement, answer)
                 await meeting.remember_chunk(judgement.target.chunk_id, answer)
-            row = new_row(submitted, answer, now)
+            row = new_row(submitted, answer, now) | account
             stored = await transaction.connection.execute(upsert(transaction.connection), row)
             state = stored.scalar_one_or_none()
             if state is None:
@@ -58,6 +64,8 @@ class DatabaseJudgements:
         now = self._clock()
         async with self._database.transaction() as transaction:
             meeting = Meeting(transaction.connection, tenant, now)
+            if await self._is_forgotten(transaction, tenant, came):
+                came, sample = textless(came), False
             await meeting.bring(came)
             waiting = await meeting.waiting_for(came)
             for row in waiting:
@@ -97,11 +105,13 @@ class DatabaseJudgements:
                     .where(is_key((tenant, principal, feedback_id)))
                     .where(feedback.c.state == State.QUARANTINED)
                     .values(state=state, cleared=True, dirty=True)
-                    .returning(feedback.c.body)
+                    .returning(feedback.c.body, feedback.c.place)
                 )
-                body = await transaction.connection.scalar(change)
-                if body is not None:
-                    judgement = judgement_of(body)
+                row = (await transaction.connection.execute(change)).one_or_none()
+                if row is not None:
+                    judgement = judgement_of(row.body)
+                    if counts:
+                        await self._say_again(transaction, tenant, principal, row)
                     event = facts.released(principal, judgement, decided_by, counts=counts)
                     _say(transaction, tenant, event)
                     decided += 1
@@ -164,6 +174,42 @@ class DatabaseJudgements:
             change = places.update().where(chosen).values(question="", text="")
             done = await transaction.connection.execute(change)
         return done.rowcount
+
+    async def _say_again(
+        self, transaction: Transaction, tenant: str, principal: str, row: sa.Row[Any]
+    ) -> None:
+        """As it is now: edits in quarantine were not said. Whoever knows the revision passes it
+        over."""
+        now = self._clock()
+        answer = await Meeting(transaction.connection, tenant, now).answer_at(row.place)
+        if answer is not None:
+            event = facts.recorded(principal, judgement_of(row.body), answer, now)
+            _say(transaction, tenant, event)
+
+    async def _unforgotten(
+        self, transaction: Transaction, submitted: Submitted, now: float
+    ) -> tuple[Submitted, dict[str, str]]:
+        """Without its words where they were to be forgotten, and whose account it is then."""
+        connection, tenant = transaction.connection, submitted.tenant
+        judgement, said = submitted.judgement, moment_of(submitted.judgement, now)
+        if not await self._forgetting.late(connection, tenant, judgement, said):
+            return submitted, {}
+        account, rater = {}, judgement.source.rater
+        if rater and not submitted.vouched:
+            names = tenant, submitted.principal, rater
+            account = {"account": await self._forgetting.account(connection, *names)}
+        return replace(submitted, judgement=wordless(judgement)), account
+
+    async def _is_forgotten(self, transaction: Transaction, tenant: str, came: AnswerCame) -> bool:
+        """Then what waits for it has no words any more, either."""
+        connection, answer = transaction.connection, came.answer
+        asked = answer.request_time.timestamp() if answer.request_time else 0.0
+        if not await self._forgetting.is_late(connection, tenant, answer.end_user, asked):
+            return False
+        until = self._clock()
+        await self._forgetting.bury(connection, tenant, came.places, until)
+        await self._forgetting.silence(connection, tenant, came.places, until)
+        return True
 
     async def _known(self, transaction: Transaction, submitted: Submitted) -> Kept:
         """Nothing was stored: a retry, a stale revision, or a conflict."""
