@@ -140,6 +140,6 @@ def _sweep(repository: Path) -> None:
 def be_modest() -> None:
     """A conversion shares the machine with answers: it takes what nobody else wants, and is the
     first to go where memory gets short."""
-    os.nice(10)
+    os.nice(5)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("700")
