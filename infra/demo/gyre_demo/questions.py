@@ -8,6 +8,7 @@ from typing import Any
 HERE = Path(__file__).parent.parent
 KNOWLEDGE_BASE = HERE / "knowledge_base"
 QUESTIONS_FILE = HERE / "questions.jsonl"
+ASKED_AGAIN_FILE = HERE / "asked_again.jsonl"
 
 
 @dataclass(frozen=True)
@@ -63,3 +64,18 @@ def _question(fields: dict[str, Any]) -> Question:
 
 def _answer(fields: dict[str, Any]) -> Evidence:
     return Evidence(fields["article"], fields["heading"], fields["answer_sentence"])
+
+
+@dataclass(frozen=True)
+class AskedAgain:
+    """A question in other words. of: the published question; held_back: not to be learnt from."""
+
+    of: str
+    asked: tuple[str, ...]
+    held_back: str
+
+
+def read_asked_again(path: Path = ASKED_AGAIN_FILE) -> list[AskedAgain]:
+    """What the loop asks besides the published questions; the answers are the same."""
+    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return [AskedAgain(one["of"], tuple(one["asked"]), one["held_back"]) for one in lines]

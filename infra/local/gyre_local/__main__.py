@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +36,11 @@ GOOD = (State.HEALTHY, State.DONE)
 @app.command()
 def up() -> None:
     """Start everything in the background and wait until it is healthy. Example: make up"""
-    settings = LocalSettings()
+    _up(LocalSettings())
+
+
+def _up(settings: LocalSettings, environment: Mapping[str, str] | None = None) -> None:
+    """environment: of every process, besides this one's."""
     if _alive(settings):
         console.print("The platform is up already.")
         return
@@ -51,6 +57,7 @@ def up() -> None:
             stdout=output,
             stderr=output,
             start_new_session=True,
+            env={**os.environ, "GYRE_LOCAL_STATE": str(settings.state), **(environment or {})},
         )
     _wait_until_up(settings, process)
 
@@ -79,6 +86,56 @@ def demo(
 
 
 @app.command()
+def loop(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with FeedbackQA instead of the demo.", exists=True),
+    ] = None,
+    keep: Annotated[bool, typer.Option(help="Leave the platform running.")] = False,
+) -> None:
+    """Show judgements becoming models that are promoted, refused and rolled back.
+
+    It has a platform of its own, made anew each time: what `up` runs and keeps is not touched.
+    Example: python -m gyre_local loop
+    """
+    from gyre_client import GyreError
+
+    from gyre_local.loop.material import demo_material, feedbackqa_material
+    from gyre_local.loop.setting import settings_of_the_loop
+    from gyre_local.loop.show import show
+    from gyre_local.loop.story import LoopError
+
+    began = time.monotonic()
+    main = LocalSettings()
+    settings = main.model_copy(update={"state": main.state / "loop"})
+    _down(settings)
+    _renew(main.state / "models", settings.state)
+    material = feedbackqa_material(data, settings.state / "articles") if data else demo_material()
+    _up(settings, settings_of_the_loop())
+    try:
+        environment, out = settings.state / "platform.env", main.state / "loop.json"
+        asyncio.run(show(console, environment, material, out, began))
+    except (GyreError, LoopError, TimeoutError) as error:
+        console.print(
+            f"[red]error[/] {error!r}; the logs are in {relative(settings.state / 'log')}"
+        )
+        raise typer.Exit(1) from error
+    finally:
+        if keep:
+            console.print(f"The platform runs on: GYRE_LOCAL_STATE={relative(settings.state)}")
+        else:
+            _down(settings)
+
+
+def _renew(models: Path, state: Path) -> None:
+    """An empty folder, but for the exported models."""
+    shutil.rmtree(state, ignore_errors=True)
+    state.mkdir(parents=True)
+    models.mkdir(parents=True, exist_ok=True)
+    (state / "models").symlink_to(models.absolute())
+
+
+@app.command()
 def run(
     prepared: Annotated[bool, typer.Option(help="The models are prepared already.")] = False,
 ) -> None:
@@ -94,7 +151,10 @@ def run(
 @app.command()
 def down() -> None:
     """Stop everything cleanly; what was stored stays."""
-    settings = LocalSettings()
+    _down(LocalSettings())
+
+
+def _down(settings: LocalSettings) -> None:
     pid = _alive(settings)
     if pid is None:
         console.print("The platform is not up.")

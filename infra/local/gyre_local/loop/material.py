@@ -1,0 +1,131 @@
+"""What the loop is shown on: articles, questions to learn from, questions that are held back."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gyre_demo.questions import KNOWLEDGE_BASE, Question, read_asked_again, read_questions
+
+_WORD = re.compile(r"\w+")
+_HELD = 0.8
+FEEDBACKQA_LEARN, FEEDBACKQA_HELD = 900, 300
+
+
+@dataclass(frozen=True)
+class Gold:
+    """Where the answer stands. sentence: empty where all of the document answers."""
+
+    source: str
+    sentence: str = ""
+
+    def is_in(self, source: str, text: str) -> bool:
+        """True where `text` of the document `source` holds four in five words of the sentence."""
+        return source.endswith(self.source) and holds(text, self.sentence)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question as somebody asks it. reference: a short right answer; may be empty."""
+
+    question: str
+    gold: tuple[Gold, ...]
+    reference: str
+    language: str
+
+    def is_answered_by(self, source: str, text: str) -> bool:
+        return any(one.is_in(source, text) for one in self.gold)
+
+    def is_said_by(self, text: str) -> bool:
+        """True where the text holds a sentence that answers it."""
+        return any(one.sentence and holds(text, one.sentence) for one in self.gold)
+
+
+@dataclass(frozen=True)
+class Material:
+    """learn: asked by the people who judge. held_back: asked by gates, of searches; answered: of
+    them those that gates ask for answers, and that simulated users ask live."""
+
+    name: str
+    files: Sequence[tuple[Path, str]]
+    learn: Sequence[Asked]
+    held_back: Sequence[Asked]
+    answered: Sequence[Asked]
+
+
+def holds(text: str, sentence: str) -> bool:
+    """Whether four in five words of the sentence stand in the text."""
+    wanted = words(sentence)
+    return len(wanted & words(text)) >= _HELD * len(wanted)
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.casefold()))
+
+
+def demo_material() -> Material:
+    """The help centre: each of 50 published questions in four more wordings. Three of them are
+    learnt from; the published one and the fourth are held back."""
+    files = [(path, _name(path)) for path in sorted(KNOWLEDGE_BASE.rglob("*")) if path.is_file()]
+    published = {one.id: one for one in read_questions() if one.answer is not None}
+    learn: list[Asked] = []
+    held_back = [_asked(one, one.question) for one in published.values()]
+    answered = tuple(held_back)
+    for again in read_asked_again():
+        question = published[again.of]
+        learn += [_asked(question, text) for text in again.asked]
+        held_back.append(_asked(question, again.held_back))
+    return Material("the demo's help centre", files, learn, held_back, answered)
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(KNOWLEDGE_BASE).as_posix()
+
+
+def _asked(question: Question, text: str) -> Asked:
+    gold = tuple(Gold(one.article, one.sentence) for one in question.evidence)
+    return Asked(text, gold, question.reference_answer, question.language)
+
+
+def feedbackqa_material(folder: Path, work: Path) -> Material:
+    """FeedbackQA, UK and CDC, below `folder`; each passage becomes a file in `work`. What its
+    training split asked is learnt from, its validation split is held back."""
+    found = folder if (folder / "corpus.jsonl.gz").exists() else folder / "dev" / "fb_feedbackqa"
+    files = list(_passages(found, work))
+    asked = [json.loads(line) for line in (found / "questions.jsonl").read_text().splitlines()]
+    parts = {
+        split: _drawn([_crowd(row) for row in asked if row["split"] == split], most)
+        for split, most in (("train", FEEDBACKQA_LEARN), ("valid", FEEDBACKQA_HELD))
+    }
+    closed = {one.question.casefold().strip() for one in parts["valid"]}
+    learn = [one for one in parts["train"] if one.question.casefold().strip() not in closed]
+    return Material("FeedbackQA", files, learn, parts["valid"], parts["valid"][:60])
+
+
+def _passages(found: Path, work: Path) -> Iterator[tuple[Path, str]]:
+    work.mkdir(parents=True, exist_ok=True)
+    with gzip.open(found / "corpus.jsonl.gz", "rt") as lines:
+        for line in lines:
+            row = json.loads(line)
+            path = work / f"{row['_id']}.md"
+            path.write_text(f"# {row['title']}\n\n{_headed(row)}{row['text']}\n")
+            yield path, path.name
+
+
+def _headed(row: Mapping[str, Any]) -> str:
+    return "".join(f"## {one}\n\n" for one in row["headers"] if one and one != row["title"])
+
+
+def _crowd(row: Mapping[str, str]) -> Asked:
+    return Asked(row["question"], (Gold(f"{row['passage']}.md"),), "", "en")
+
+
+def _drawn(rows: Iterable[Asked], most: int) -> list[Asked]:
+    found = list({one.question.casefold().strip(): one for one in rows}.values())
+    return random.Random(7).sample(found, min(most, len(found)))

@@ -1,0 +1,123 @@
+"""`make loop`, act by act."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from gyre_client import ClientSettings, Gyre
+from pydantic import SecretStr
+from rich.console import Console
+from rich.rule import Rule
+
+from gyre_local.loop.material import Material
+from gyre_local.loop.people import Manner, People
+from gyre_local.loop.records import listening
+from gyre_local.loop.setting import CAREFUL, CARELESS, key_of, policy
+from gyre_local.loop.story import (
+    Company,
+    Stage,
+    embedding_turn,
+    judged,
+    language_turn,
+    not_trained,
+    rolled_out,
+    set_up,
+)
+from gyre_local.loop.table import Turn, table, write
+
+COLLECTION = "default"
+TIMEOUT = 120.0  # seconds of a call, on a machine that does other things too
+
+
+async def show(
+    console: Console, environment: Path, material: Material, out: Path, began: float
+) -> Stage:
+    """environment: the addresses' file. out: where the table goes, as JSON. began: on the
+    monotonic clock."""
+    stage = Stage(console)
+    async with (
+        company(environment, CAREFUL, material) as careful,
+        company(environment, CARELESS, material) as careless,
+    ):
+        try:
+            await _acts(stage, careful, careless)
+        finally:
+            console.print(Rule("what became of each candidate", style="bold"))
+            console.print(table(stage.turns))
+            write(out, stage.turns, time.monotonic() - began)
+            stage.say(f"{time.monotonic() - began:.0f} seconds; the same as data: {out}")
+    return stage
+
+
+async def _acts(stage: Stage, careful: Company, careless: Company) -> None:
+    stage.act(
+        f"two companies, {len(careful.material.files)} articles each ({careful.material.name})",
+        f"{careful.people.name}: people read before they judge.",
+        f"{careless.people.name}: people judge without reading: the last passage and the last",
+        "sentence are always right. Its users later are like anybody's.",
+        "All of them are simulated: their rule is computed from where the answer stands",
+        "(docs/loop.md). What gates and users ask is never learnt from.",
+    )
+    for one in (careful, careless):
+        await set_up(stage, one)
+    await not_trained(stage, careful)
+    stage.act("judgements")
+    await judged(stage, careful, Manner.CAREFUL)
+    await judged(stage, careless, Manner.CARELESS)
+    stage.act(
+        "an embedding model, learnt from careful judgements",
+        "From here on nobody does anything: it is trained, put on the model server, indexed,",
+        "compared with the index in use on held-back questions, and switched to.",
+    )
+    await embedding_turn(stage, careful, Turn("", ""))
+    stage.act(
+        "an embedding model, learnt from careless judgements",
+        "The same recipe, the same policy: the gate refuses it, and searches stay as they were.",
+    )
+    await embedding_turn(stage, careless, Turn("", ""))
+    stage.act(
+        "a language model, learnt from careful judgements",
+        "Gate, then a shadow (it answers unseen), then a canary: half of the users get its",
+        "answers and say whether they helped.",
+    )
+    await language_turn(stage, careful, Turn("", ""))
+    stage.act(
+        "a language model, learnt from careless corrections",
+        "The gate compares it with the model in use on held-back questions.",
+    )
+    refused, rollout = await language_turn(stage, careless, Turn("", ""))
+    stage.act(
+        "the same model under a policy that asks the wrong thing",
+        "The policy is replaced by one that asks whether an answer stands in a document, and no",
+        "more whether it answers the question: gyre gate declare policies/answer-blind.yaml.",
+        "So the gate passes it, and so does the shadow, which looks at form. Users notice.",
+    )
+    await careless.gyre.gates.declare(policy("answer-blind"))
+    turn = Turn(refused.candidate, "the same")
+    stage.turns.append(turn)
+    again = await careless.gyre.rollouts.start(
+        "model",
+        rollout["candidate"],
+        name=rollout["name"],
+        model_uri=rollout["model_uri"],
+        plan={"gated": True},
+        message="make loop: the policy was changed",
+    )
+    await rolled_out(stage, careless, turn, again)
+
+
+@asynccontextmanager
+async def company(environment: Path, tenant: str, material: Material) -> AsyncIterator[Company]:
+    """A tenant of the platform whose addresses stand in the file."""
+    key = SecretStr(key_of(tenant))
+    settings = ClientSettings(_env_file=environment, api_key=key, timeout=TIMEOUT)
+    async with Gyre(settings) as gyre, listening(_bus(environment), tenant) as records:
+        yield Company(gyre, People(gyre, records, COLLECTION, tenant), material, COLLECTION)
+
+
+def _bus(environment: Path) -> str:
+    lines = environment.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines)["GYRE_NATS_URL"]
