@@ -21,6 +21,7 @@ PROGRAMS = (
     "engine",
     "bus",
     "feedback",
+    "training_latency",
 )
 
 

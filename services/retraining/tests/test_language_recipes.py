@@ -86,6 +86,8 @@ def test_every_recipe_of_the_catalogue_runs(
         if recipe.method == "distill"
         else {}
     )
+    if recipe.training.choices:
+        changes["training.choices"] = "['yes', 'no']"
     job = make_job(tiny_model, changes=changes, recipe=recipe)
     assert done(job)["steps"] == 2
     assert {path.suffix for path in job.output.rglob("*") if path.is_file()} <= SERVED
@@ -126,6 +128,24 @@ def test_demonstrations_are_learnt(
     assert losses(job)[-1] < losses(job)[0] / 2
     assert certainty(after.model, after.tokenizer, "yes") > 0.5
     assert certainty(before.model, before.tokenizer, "yes") < 0.1
+
+
+def test_a_choice_is_learnt_whatever_else_is_likely(make_job: MakeJob, tiny_model: Path) -> None:
+    chosen = {"training.choices": "['yes', 'no']", "training.answer_tokens": "1"}
+    job = make_job(tiny_model, "sft", chosen | {"training.learning_rate": "5.0e-3"})
+    found = done(job)
+    after = served(job.output)
+    yes, no = (certainty(after.model, after.tokenizer, answer) for answer in ("yes", "no"))
+    assert yes > 9 * no
+    assert losses(job)[0] == pytest.approx(0.69, abs=0.2)  # of two, not of the whole vocabulary
+    assert found["metrics"]["eval_loss"] < 0.1
+
+
+def test_answers_that_choose_nothing_teach_no_choice(make_job: MakeJob, tiny_model: Path) -> None:
+    chosen = {"training.choices": "['no']", "training.answer_tokens": "1"}
+    job = make_job(tiny_model, "sft", chosen)
+    assert run(job.folder) == FAILED
+    assert json.loads(job.error.read_text())["reason"] == "too_few_rows"
 
 
 def test_the_end_of_an_answer_is_learnt(make_job: MakeJob, tiny_model: Path) -> None:

@@ -74,6 +74,11 @@ class Training(_Strict):
         description="learn only so many first tokens of an answer, 0: all and its end; where a"
         " guide leaves a choice of citations, the first token is the choice",
     )
+    choices: tuple[str, ...] = Field(
+        (),
+        description="where a guide leaves only answers that begin so: the loss is that of choosing"
+        " among their first tokens; needs `answer_tokens: 1`",
+    )
     seed: int = Field(0, ge=0)
     evaluate_every: int = Field(0, ge=0, description="steps; 0: at the end only")
     checkpoint_every: int = Field(50, ge=1, description="steps")
@@ -213,6 +218,8 @@ class Recipe(_Strict):
         for section, owners in OWNERS.items():
             if getattr(self, section) is not None and self.method not in owners:
                 raise ValueError(f"section {section} does not belong to method {self.method}")
+        if self.training.choices and (self.method != "sft" or self.training.answer_tokens != 1):
+            raise ValueError("training.choices needs method sft and training.answer_tokens 1")
         if self.method == "distill" and self.distillation is None:
             raise ValueError("method distill needs section distillation: it names the teacher")
         return self

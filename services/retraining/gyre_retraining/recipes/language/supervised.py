@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from trl import SFTConfig, SFTTrainer
 
+from gyre_retraining.recipes.ending import JobError
+from gyre_retraining.recipes.language.choosing import choosing, chosen, first_tokens
 from gyre_retraining.recipes.language.render import tokens
 
 if TYPE_CHECKING:
@@ -21,7 +23,16 @@ def demonstrations(parts: Parts) -> Any:
         train=tokens(parts.tokenizer, parts.train, length),
         validation=held_back and tokens(parts.tokenizer, held_back, length),
     )
-    return _trainer(ids)
+    return _choices(ids) if parts.recipe.training.choices else _trainer(ids)
+
+
+def _choices(ids: Parts) -> Any:
+    """Only rows that choose; none of them is told as too few rows."""
+    choices = first_tokens(ids.tokenizer, ids.recipe.training.choices)
+    some = replace(ids, train=chosen(ids.train, choices))
+    if len(some.train) == 0:
+        raise JobError("too_few_rows", "no answer begins with one of the choices")
+    return _trainer(some, choosing(choices))
 
 
 def texts(parts: Parts) -> Any:
@@ -29,7 +40,7 @@ def texts(parts: Parts) -> Any:
     return _trainer(parts, packing=True, packing_strategy="wrapped")
 
 
-def _trainer(parts: Parts, **own: Any) -> Any:
+def _trainer(parts: Parts, kind: Any = SFTTrainer, **own: Any) -> Any:
     length = parts.recipe.training.max_length
     args = SFTConfig(**parts.arguments, max_length=length, **own)
-    return SFTTrainer(**parts.given(args))
+    return kind(**parts.given(args))
