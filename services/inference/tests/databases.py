@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from gyre_inference.adapters import erasures
 from gyre_inference.adapters.tables import MIGRATIONS, metadata
 from gyre_runtime.database import Database
 from sqlalchemy.ext.asyncio import create_async_engine
+
+assert erasures.erasures.metadata is metadata  # imported, so that its table is known here
 
 
 @asynccontextmanager
