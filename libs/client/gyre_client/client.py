@@ -35,6 +35,7 @@ from gyre_client.models import (
     usage,
 )
 from gyre_client.monitoring import Monitoring
+from gyre_client.privacy import Privacy
 from gyre_client.prompts import Prompts
 from gyre_client.replays import Replays
 from gyre_client.reviews import Reviews
@@ -94,6 +95,11 @@ class Gyre:
     def experiments(self) -> Experiments:
         """Start and stop experiments."""
         return Experiments(self._channels, self._settings)
+
+    @property
+    def privacy(self) -> Privacy:
+        """People who want to be forgotten."""
+        return Privacy(self._channels, self._settings)
 
     @property
     def rollouts(self) -> Rollouts:

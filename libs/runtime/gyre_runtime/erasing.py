@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -155,7 +155,8 @@ class Eraser:
     async def _say(self, transaction: Transaction, wanted: Erasure) -> Counts:
         query = sa.select(self._table.c.erased)
         query = query.where(self._table.c.erasure_id == wanted.erasure_id)
-        await self._finish(transaction, wanted, await transaction.connection.scalar(query) or {})
+        counts = await transaction.connection.scalar(query)
+        await self._finish(transaction, replace(wanted, subject=""), counts or {})
         return {}
 
     async def _clear(self, wanted: Erasure) -> bool:

@@ -11,6 +11,7 @@ from gyre_client.cli import (
     deadletters,
     documents,
     drift,
+    erase,
     evaluation,
     experiments,
     feedback,
@@ -54,6 +55,7 @@ app.add_typer(evaluation.app, name="eval")
 app.add_typer(train.app, name="train")
 app.add_typer(models.app, name="models")
 app.command("lineage")(lineage.lineage)
+app.command("erase")(erase.erase)
 app.add_typer(replay.app, name="replay")
 app.add_typer(gate.app, name="gate")
 
