@@ -150,7 +150,9 @@ def _ingestion(loop: Loop, folder: Path) -> Service:
 
 
 def _inference(loop: Loop, folder: Path) -> Service:
-    settings = gyre_inference.settings.Settings(**_common(loop, "inference", folder))
+    settings = gyre_inference.settings.Settings(
+        **_common(loop, "inference", folder), erasure_grace=0.0
+    )
     database = Database(str(settings.database_url), gyre_inference.adapters.tables.metadata)
     bus = Bus(settings, "inference", database=database, link=MemoryLink(loop.exchange))
     return gyre_inference.app.build(settings, bus=bus, database=database, model=loop.model)

@@ -41,11 +41,10 @@ class Forgetting:
     def __init__(self, database: Database) -> None:
         self._tombstones = Tombstones(database)
 
-    async def is_late(
-        self, connection: AsyncConnection, tenant: str, end_user: str, moment: float
-    ) -> bool:
-        """Whether what was said by or to this person at the moment is to be forgotten."""
-        return 0.0 < moment <= await self._tombstones.until(connection, tenant, end_user)
+    async def until(self, connection: AsyncConnection, tenant: str, subject: str) -> float:
+        """Up to when what was said by or to this person, or about this answer, is to be forgotten;
+        0.0 for nothing."""
+        return await self._tombstones.until(connection, tenant, subject)
 
     async def late(
         self, connection: AsyncConnection, tenant: str, judgement: Judgement, moment: float
@@ -159,16 +158,16 @@ def eraser(database: Database, failed: Callable[[Exception], None]) -> Eraser:
     ) -> bool:
         target = event.feedback.target
         place = target.answer_id or target.chain_run_id
-        return event.feedback.source.rater == wanted.subject or await forgetting.is_late(
-            connection, wanted.tenant, answer_key(place), wanted.until
-        )
+        if event.feedback.source.rater == wanted.subject:
+            return True
+        about = await forgetting.until(connection, wanted.tenant, answer_key(place))
+        return wanted.until <= about
 
     async def reviewed(
         connection: AsyncConnection, event: ReviewCompleted, wanted: Erasure
     ) -> bool:
-        return await forgetting.is_late(
-            connection, wanted.tenant, answer_key(event.answer_id), wanted.until
-        )
+        key = answer_key(event.answer_id)
+        return wanted.until <= await forgetting.until(connection, wanted.tenant, key)
 
     concerned = {
         FeedbackRecorded: recorded,

@@ -204,9 +204,9 @@ class DatabaseJudgements:
         """Then what waits for it has no words any more, either."""
         connection, answer = transaction.connection, came.answer
         asked = answer.request_time.timestamp() if answer.request_time else 0.0
-        if not await self._forgetting.is_late(connection, tenant, answer.end_user, asked):
+        until = await self._forgetting.until(connection, tenant, answer.end_user)
+        if not 0.0 < asked <= until:
             return False
-        until = self._clock()
         await self._forgetting.bury(connection, tenant, came.places, until)
         await self._forgetting.silence(connection, tenant, came.places, until)
         return True
