@@ -35,6 +35,10 @@ help: ## List the commands
 demo: setup ## Start everything, ingest the demo documents (DOCS=folder: yours), ask five questions
 	@$(BIN)/python -m gyre_local demo $(if $(DOCS),--docs "$(DOCS)")
 
+.PHONY: loop
+loop: setup ## Show judgements becoming models: promoted, refused, rolled back (DATA=folder: FeedbackQA; KEEP=1)
+	@$(BIN)/python -m gyre_local loop $(if $(DATA),--data "$(DATA)") $(if $(KEEP),--keep)
+
 .PHONY: test
 test: setup var/models/all-minilm-l6-v2 ## Run every test
 	$(BIN)/python -m pytest

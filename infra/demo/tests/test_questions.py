@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 from gyre_demo.page import questions_page
-from gyre_demo.questions import KNOWLEDGE_BASE, Evidence, Question, read_questions
+from gyre_demo.questions import (
+    KNOWLEDGE_BASE,
+    Evidence,
+    Question,
+    read_asked_again,
+    read_questions,
+)
 
 from .extraction import bare, text_of
 
@@ -77,3 +83,12 @@ def test_questions_do_not_copy_the_heading_that_answers_them() -> None:
 def test_the_readable_page_says_what_the_questions_say() -> None:
     page = KNOWLEDGE_BASE.parent / "QUESTIONS.md"
     assert page.read_text(encoding="utf-8") == questions_page(QUESTIONS)
+
+
+def test_every_answerable_question_is_asked_again_in_four_other_words() -> None:
+    again = read_asked_again()
+    assert [one.of for one in again] == [one.id for one in QUESTIONS if one.answer is not None]
+    assert {len(one.asked) for one in again} == {3}
+    texts = [one.question for one in QUESTIONS]
+    texts += [text for one in again for text in (*one.asked, one.held_back)]
+    assert len({text.casefold() for text in texts}) == len(texts)

@@ -80,8 +80,8 @@ def demo(
     up()
     try:
         asyncio.run(show(console, LocalSettings().state / "platform.env", docs))
-    except GyreError as error:
-        console.print(f"[red]error[/] {error}")
+    except (GyreError, TimeoutError) as error:
+        console.print(f"[red]error[/] {error!r}")
         raise typer.Exit(1) from error
 
 
@@ -102,7 +102,7 @@ def loop(
 
     from gyre_local.loop.material import demo_material, feedbackqa_material
     from gyre_local.loop.setting import settings_of_the_loop
-    from gyre_local.loop.show import show
+    from gyre_local.loop.show import addresses_in, show
     from gyre_local.loop.story import LoopError
 
     began = time.monotonic()
@@ -113,7 +113,8 @@ def loop(
     material = feedbackqa_material(data, settings.state / "articles") if data else demo_material()
     _up(settings, settings_of_the_loop())
     try:
-        environment, out = settings.state / "platform.env", main.state / "loop.json"
+        environment = addresses_in(settings.state / "platform.env")
+        out = main.state / "loop.json"
         asyncio.run(show(console, environment, material, out, began))
     except (GyreError, LoopError, TimeoutError) as error:
         console.print(

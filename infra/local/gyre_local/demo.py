@@ -1,4 +1,4 @@
-"""`make demo`: ingest documents, ask five questions, judge answers, compare prompts."""
+"""`make demo`: ingest documents, ask five questions, judge answers, compare and promote prompts."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.rule import Rule
 from gyre_local.feedback import judge
 from gyre_local.judging import evaluate
 from gyre_local.platform import relative
+from gyre_local.promoting import promote
 
 QUESTIONS = 5
 
@@ -39,6 +40,7 @@ async def demo(console: Console, environment: Path, docs: Path | None) -> None:
         if docs is None:
             await judge(console, gyre, answer_ids)
             await evaluate(console, gyre, environment.with_name("prompts.html"))
+            await promote(console, gyre)
     console.print(Rule())
     console.print(_what_next(collection), markup=False)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from gyre_client import ClientSettings, Gyre
@@ -28,19 +28,20 @@ from gyre_local.loop.story import (
 )
 from gyre_local.loop.table import Turn, table, write
 
+Opened = AbstractAsyncContextManager[Company]
 COLLECTION = "default"
 TIMEOUT = 120.0  # seconds of a call, on a machine that does other things too
 
 
 async def show(
-    console: Console, environment: Path, material: Material, out: Path, began: float
+    console: Console, environment: Mapping[str, str], material: Material, out: Path, began: float
 ) -> Stage:
-    """environment: the addresses' file. out: where the table goes, as JSON. began: on the
-    monotonic clock."""
+    """environment: has the addresses. out: where the table goes, as JSON. began: on the monotonic
+    clock."""
     stage = Stage(console)
     async with (
-        company(environment, CAREFUL, material) as careful,
-        company(environment, CARELESS, material) as careless,
+        at(environment, CAREFUL, material) as careful,
+        at(environment, CARELESS, material) as careless,
     ):
         try:
             await _acts(stage, careful, careless)
@@ -109,15 +110,27 @@ async def _acts(stage: Stage, careful: Company, careless: Company) -> None:
     await rolled_out(stage, careless, turn, again)
 
 
-@asynccontextmanager
-async def company(environment: Path, tenant: str, material: Material) -> AsyncIterator[Company]:
-    """A tenant of the platform whose addresses stand in the file."""
+def at(environment: Mapping[str, str], tenant: str, material: Material) -> Opened:
+    """A tenant of the platform with these addresses."""
+    addresses = {
+        name.removeprefix("GYRE_").lower(): value
+        for name, value in environment.items()
+        if name.endswith("_ADDRESS")
+    }
     key = SecretStr(key_of(tenant))
-    settings = ClientSettings(_env_file=environment, api_key=key, timeout=TIMEOUT)
-    async with Gyre(settings) as gyre, listening(_bus(environment), tenant) as records:
+    settings = ClientSettings(_env_file=None, api_key=key, timeout=TIMEOUT, **addresses)  # type: ignore[arg-type]
+    return _company(settings, environment["GYRE_NATS_URL"], tenant, material)
+
+
+@asynccontextmanager
+async def _company(
+    settings: ClientSettings, bus: str, tenant: str, material: Material
+) -> AsyncIterator[Company]:
+    async with Gyre(settings) as gyre, listening(bus, tenant) as records:
         yield Company(gyre, People(gyre, records, COLLECTION, tenant), material, COLLECTION)
 
 
-def _bus(environment: Path) -> str:
-    lines = environment.read_text(encoding="utf-8").splitlines()
-    return dict(line.split("=", 1) for line in lines)["GYRE_NATS_URL"]
+def addresses_in(file: Path) -> Mapping[str, str]:
+    """Of `platform.env`."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines)

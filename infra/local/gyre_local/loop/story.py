@@ -128,15 +128,15 @@ async def judged(stage: Stage, company: Company, manner: Manner) -> None:
 
 
 async def trained(
-    stage: Stage, company: Company, recipe: str, turn: Turn, **overrides: str
+    stage: Stage,
+    company: Company,
+    recipe: str,
+    turn: Turn,
+    overrides: Mapping[str, str] | None = None,
 ) -> Training:
-    """At its end, whatever that is."""
+    """At its end, whatever that is. overrides: values of the recipe by their path."""
     with stage.timed(turn, "training"), stage.bar(f"training {recipe}", None) as move:
-        started = await company.gyre.training.start(
-            recipe,
-            reason="make loop",
-            overrides={k.replace("__", "."): v for k, v in overrides.items()},
-        )
+        started = await company.gyre.training.start(recipe, reason="make loop", overrides=overrides)
         last = started
         async for last in company.gyre.training.watch(started.training_id):
             loss = "" if last.loss is None else f"loss {last.loss:.3f}"
@@ -168,11 +168,13 @@ async def not_trained(stage: Stage, company: Company) -> None:
 # --- an embedding model ---------------------------------------------------------------------------
 
 
-async def embedding_turn(stage: Stage, company: Company, turn: Turn) -> Turn:
+async def embedding_turn(
+    stage: Stage, company: Company, turn: Turn, overrides: Mapping[str, str] | None = None
+) -> Turn:
     """Trained, put on the model server, indexed, gated, switched to or not: by itself."""
     stage.turns.append(turn)
     before = {one.reindex_id async for one in company.gyre.indexes.list()}
-    last = await trained(stage, company, EMBEDDING, turn)
+    last = await trained(stage, company, EMBEDDING, turn, overrides)
     if last.state != "succeeded":
         raise LoopError(f"the training {last.state}: {last.reason} {last.detail}")
     with stage.timed(turn, "server"), stage.bar("put on the model server", None):
@@ -213,12 +215,12 @@ async def _newest_gate(company: Company, workload: str) -> str:
 
 
 async def language_turn(
-    stage: Stage, company: Company, turn: Turn
+    stage: Stage, company: Company, turn: Turn, overrides: Mapping[str, str] | None = None
 ) -> tuple[Turn, Mapping[str, Any]]:
     """Trained, gated, shadow, canary, promoted or not: by itself."""
     stage.turns.append(turn)
     before = {one["rollout_id"] async for one in company.gyre.rollouts.list()}
-    last = await trained(stage, company, LANGUAGE, turn)
+    last = await trained(stage, company, LANGUAGE, turn, overrides)
     if last.state != "succeeded":
         raise LoopError(f"the training {last.state}: {last.reason} {last.detail}")
     rollout = await _new_rollout(stage, company, before)
