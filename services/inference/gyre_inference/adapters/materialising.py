@@ -5,14 +5,12 @@ It lives in the model environment, which is not the service's.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from gyre_inference.domain.faults import Conflict, Unavailable
+from gyre_runtime.program import run_program
 
-_LAST = 300
+from gyre_inference.domain.faults import Conflict, Unavailable
 
 
 class CommandShelf:
@@ -33,26 +31,12 @@ class CommandShelf:
             raise Conflict("no command is set that places models: put it there beforehand")
         folder = self._folder(uri)
         where = ("--model-dir", folder, "--name", name, "--repository", self._repository)
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            *map(str, where),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
         try:
-            async with asyncio.timeout(self._seconds):
-                _, said = await process.communicate()
+            ended = await run_program([*self._command, *map(str, where)], seconds=self._seconds)
         except TimeoutError:
             raise Unavailable(f"{name!r} was not placed in {self._seconds:g} s") from None
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        if process.returncode:
-            last = said.decode(errors="replace").strip().splitlines()[-1:]
-            raise Conflict(f"{name!r} cannot be placed: {''.join(last)[:_LAST]}")
+        if ended.code:
+            raise Conflict(f"{name!r} cannot be placed: {ended.last}")
 
     def _folder(self, uri: str) -> Path:
         store = self._store.resolve()
