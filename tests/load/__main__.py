@@ -22,6 +22,7 @@ PROGRAMS = (
     "bus",
     "feedback",
     "training_latency",
+    "reindex",
 )
 
 
