@@ -19,26 +19,31 @@ from gyre.evaluation.v1.events_pb2 import GateDecided
 from gyre.feedback.v1.events_pb2 import FeedbackRecorded
 from gyre.inference.v1 import events_pb2
 from gyre_client import AnswerDone, AnswerStarted, ChatMessage, ClientSettings, Gyre, Parameters
-from gyre_inference.adapters.memory_rollouts import MemoryModelServer
+from gyre_inference.adapters.materialising import CommandShelf
+from gyre_inference.adapters.memory_registry import MemoryExperiments, MemoryRegistry
+from gyre_inference.adapters.memory_rollouts import MemoryModelServer, MemoryRollouts
 from gyre_inference.adapters.tables import MIGRATIONS, metadata
 from gyre_inference.adapters.triton import triton_at
 from gyre_inference.adapters.triton_control import TritonModelServer
 from gyre_inference.app import build
 from gyre_inference.domain.faults import Conflict, Unavailable
+from gyre_inference.domain.rollouts import RolloutState
 from gyre_inference.ports import ModelServer
 from gyre_inference.settings import Settings
+from gyre_inference.use_cases.rollouts.reconciling import Reconciler
 from gyre_runtime.bus import Bus, subject_of
 from gyre_runtime.bus.memory import MemoryExchange, MemoryLink
 from gyre_runtime.database import Database
 from gyre_runtime.events.compose import compose
 from inference_world import World
+from rollout_world import rollout
 
 if TYPE_CHECKING:
     from gyre_local.triton import TritonServer
 
 ENVIRONMENT = Path(__file__).parents[3] / ".venv-models"
 CHAMPION, BETTER, WORSE = "gyre-tiny", "llm-better", "llm-worse"
-SPARE = "llm-spare"
+SPARE, LOST = "llm-spare", "llm-lost"
 LIKED = {CHAMPION: 5, BETTER: 9, WORSE: 1}  # of ten
 PLAN = {
     "steps": [0.3, 0.6],
@@ -250,6 +255,30 @@ async def test_without_its_key_or_without_triton_nothing_is_loaded(triton: Trito
         async with triton_at(address) as connection:
             with pytest.raises(Unavailable):
                 await TritonModelServer(connection).load(SPARE)
+
+
+async def test_a_champion_whose_folder_was_lost_is_placed_and_loaded_anew(
+    triton: TritonServer,
+) -> None:
+    rollouts = MemoryRollouts(MemoryExperiments(MemoryRegistry()))
+    rollouts.known["acme", "rollout-1"] = (
+        rollout(candidate=LOST, model_uri="worse", state=RolloutState.PROMOTED),
+        1,
+    )
+    rollouts.champions["acme", CHAMPION] = LOST, 2
+    store = triton.repository.parents[1] / "store"
+    shelf = CommandShelf(PLACE, store, triton.repository)
+    async with triton_at(triton.address) as connection:
+        server = TritonModelServer(connection, admin_key=KEY)
+        reconciler = Reconciler(rollouts, server, shelf, frozenset({CHAMPION, SPARE}))
+        assert (await reconciler.look()).loaded == (LOST,)
+        assert (await server.states())[LOST] == "READY"
+        await server.unload(LOST)
+        async with asyncio.timeout(PATIENCE):
+            while (await server.states())[LOST] != "UNAVAILABLE":  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        shutil.rmtree(triton.repository / LOST)
+        assert LOST not in await server.states()  # so the next look places it once more
 
 
 async def test_one_candidate_goes_to_everybody_and_another_one_is_taken_back(
