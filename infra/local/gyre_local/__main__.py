@@ -107,7 +107,7 @@ def loop(
 
     began = time.monotonic()
     main = LocalSettings()
-    settings = main.model_copy(update={"state": main.state / "loop"})
+    settings = main.model_copy(update={"state": main.state / "loop", "start_timeout": 600.0})
     _down(settings)
     _renew(main.state / "models", settings.state)
     material = feedbackqa_material(data, settings.state / "articles") if data else demo_material()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from gyre_client import ClientSettings, Gyre
@@ -41,7 +42,7 @@ async def show(
     stage = Stage(console)
     async with (
         at(environment, CAREFUL, material) as careful,
-        at(environment, CARELESS, material) as careless,
+        at(environment, CARELESS, fewer(material)) as careless,
     ):
         try:
             await _acts(stage, careful, careless)
@@ -51,6 +52,12 @@ async def show(
             write(out, stage.turns, time.monotonic() - began)
             stage.say(f"{time.monotonic() - began:.0f} seconds; the same as data: {out}")
     return stage
+
+
+def fewer(material: Material) -> Material:
+    """Two of three questions to learn from: time is short, and carelessness is learnt quickly."""
+    learn = [one for place, one in enumerate(material.learn) if place % 3 < 2]
+    return replace(material, learn=learn)
 
 
 async def _acts(stage: Stage, careful: Company, careless: Company) -> None:
