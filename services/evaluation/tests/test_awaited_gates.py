@@ -224,8 +224,8 @@ async def test_a_policy_of_searches_asks_for_no_answers(
     assert named in str(refusal.trailing_metadata()) + str(refusal.details())
 
 
-async def test_a_killed_wait_is_not_lost(tmp_path: Path) -> None:
-    """The event and the gate are one commit: what was heard is worked on after the restart."""
+async def test_what_was_heard_goes_on_after_a_restart(tmp_path: Path) -> None:
+    """The event and the gate are one commit."""
     async with guarded(tmp_path, SlowModels(dict(ANSWERS)), run_concurrency=1) as gatehouse:
         await gatehouse.declared()
         await hear(gatehouse, rollout())
