@@ -16,7 +16,7 @@ from gyre.feedback.v1.events_pb2 import (
 )
 from gyre_runtime.database import Database, Transaction
 from gyre_runtime.database.tombstones import Tombstones
-from gyre_runtime.erasing import Counts, Eraser, Erasure
+from gyre_runtime.erasing import Concerned, Counts, Eraser, Erasure
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gyre_feedback.adapters.rows import is_key, judgement_of
@@ -169,7 +169,7 @@ def eraser(database: Database, failed: Callable[[Exception], None]) -> Eraser:
         key = answer_key(event.answer_id)
         return wanted.until <= await forgetting.until(connection, wanted.tenant, key)
 
-    concerned = {
+    concerned: Concerned = {
         FeedbackRecorded: recorded,
         FeedbackSubmitted: submitted,
         ReviewCompleted: reviewed,

@@ -66,7 +66,7 @@ class DatabaseErasures:
                 if known.mark not in ("", mark):
                     raise Conflict("this creation_key stands for another person")
                 return _erasure(known)
-            row = {
+            row: dict[str, Any] = {
                 "tenant": tenant,
                 "erasure_id": erasure_id,
                 "creation_key": request.creation_key or None,
