@@ -10,7 +10,8 @@ NO, EMPTY = sa.false(), ""
 
 
 def upgrade() -> None:
-    """Makes the columns and the table."""
+    """Makes the columns and the table, where a catalogue made without revisions has none."""
+    there = {column["name"] for column in sa.inspect(op.get_bind()).get_columns("reindexes")}
     for column in (
         sa.Column("gated", sa.Boolean(), nullable=False, server_default=NO),
         sa.Column("model", sa.Text(), nullable=False, server_default=EMPTY),
@@ -21,8 +22,11 @@ def upgrade() -> None:
         sa.Column("reasons", sa.Text(), nullable=False, server_default=EMPTY),
         sa.Column("granted", sa.Boolean()),
     ):
-        op.add_column("reindexes", column)
-    op.create_index("reindexes_creation", "reindexes", ["creation_key"], unique=True)
+        if column.name not in there:
+            op.add_column("reindexes", column)
+    op.create_index(
+        "reindexes_creation", "reindexes", ["creation_key"], unique=True, if_not_exists=True
+    )
     op.create_table(
         "reindex_wishes",
         sa.Column("collection", sa.String(64), primary_key=True),
@@ -31,4 +35,5 @@ def upgrade() -> None:
         sa.Column("dimension", sa.Integer(), nullable=False),
         sa.Column("model", sa.Text(), nullable=False),
         sa.Column("training_id", sa.String(64), nullable=False),
+        if_not_exists=True,
     )
