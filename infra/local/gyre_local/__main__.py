@@ -116,7 +116,7 @@ def loop(
         environment = addresses_in(settings.state / "platform.env")
         out = main.state / "loop.json"
         asyncio.run(show(console, environment, material, out, began))
-    except (GyreError, LoopError, TimeoutError) as error:
+    except (GyreError, LoopError, TimeoutError, ExceptionGroup) as error:
         console.print(
             f"[red]error[/] {error!r}; the logs are in {relative(settings.state / 'log')}"
         )

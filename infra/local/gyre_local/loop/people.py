@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gyre_client import Gyre
-from gyre_client.errors import OverloadedError, TimedOutError, UnavailableError
+from gyre_client.errors import GyreError, OverloadedError, TimedOutError, UnavailableError
 from gyre_client.judgements import Metric
 from gyre_client.models import AnswerDone, AnswerStarted, Hit
 
@@ -67,7 +68,8 @@ class People:
         async def visits() -> None:
             while not until():
                 asked = next(queue)
-                await patiently(lambda asked=asked: self._visit(asked))  # type: ignore[misc]
+                with contextlib.suppress(GyreError):  # an answer that fails is counted there
+                    await patiently(lambda asked=asked: self._visit(asked))  # type: ignore[misc]
 
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):

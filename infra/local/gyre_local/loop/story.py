@@ -11,6 +11,7 @@ from typing import Any
 
 from gyre_client import Gyre
 from gyre_client.cli.uploads import ingest_files
+from gyre_client.gates import Gate
 from gyre_client.indexes import Reindex
 from gyre_client.training import Training
 from rich.console import Console
@@ -185,12 +186,13 @@ async def embedding_turn(
             await asyncio.sleep(LOOK)
             index = await company.gyre.indexes.get(index.reindex_id)
             move(completed=index.chunks_done, total=index.chunks_total, note=index.detail)
-    with stage.timed(turn, "gate"), stage.bar("compared on held-back questions", None):
+    with stage.timed(turn, "gate"), stage.bar("compared on held-back questions", None) as move:
         async with asyncio.timeout(stage.patience):
             while index.state == "ready":
                 await asyncio.sleep(LOOK)
+                move(**_how_far(await _gate_of(company, "search", index.reindex_id)))
                 index = await company.gyre.indexes.get(index.reindex_id)
-    turn.gate = await _newest_gate(company, "search")
+    turn.gate = gate_told(await _gate_of(company, "search", index.reindex_id))
     turn.outcome = "promoted" if index.state in ("switched", "ended") else "refused"
     turn.why = index.detail or index.reason
     stage.say(*(f"  {line}" for line in turn.gate.splitlines()), f"  {index.state}: {turn.why}")
@@ -206,9 +208,14 @@ async def _new_index(stage: Stage, company: Company, before: set[str]) -> Reinde
             await asyncio.sleep(LOOK)
 
 
-async def _newest_gate(company: Company, workload: str) -> str:
-    found = await company.gyre.gates.list(workload, limit=1)
-    return gate_told(await company.gyre.gates.get(found[0].gate_id)) if found else "no gate"
+async def _gate_of(company: Company, workload: str, cause: str) -> Gate | None:
+    """The one that the rollout or the reindexing waits for; None before it has begun."""
+    found = [one for one in await company.gyre.gates.list(workload) if one.cause == cause]
+    return await company.gyre.gates.get(found[0].gate_id) if found else None
+
+
+def _how_far(gate: Gate | None) -> dict[str, int]:
+    return {"completed": gate.done, "total": gate.examples} if gate and gate.examples else {}
 
 
 # --- a language model -----------------------------------------------------------------------------
@@ -235,9 +242,10 @@ async def rolled_out(
     async with asyncio.timeout(stage.patience * 2), _followed(company, rollout) as seen:
         with stage.timed(turn, "gate"), stage.bar("loaded and compared by the gate", None) as move:
             while seen.state in ("REQUESTED", "LOADING", "PROBING", "GATING"):
-                move(note=seen.state.lower())
+                gate = await _gate_of(company, "answer", rollout["rollout_id"])
+                move(note=seen.state.lower(), **_how_far(gate))
                 await asyncio.sleep(LOOK)
-        turn.gate = await _newest_gate(company, "answer")
+        turn.gate = gate_told(await _gate_of(company, "answer", rollout["rollout_id"]))
         stage.say(*(f"  {line}" for line in turn.gate.splitlines()))
         if seen.state not in OVER:
             await _with_users(stage, company, turn, seen)

@@ -51,8 +51,10 @@ def table(turns: Sequence[Turn]) -> Table:
     return shown
 
 
-def gate_told(gate: Gate) -> str:
+def gate_told(gate: Gate | None) -> str:
     """Verdict, and each check with its numbers."""
+    if gate is None:
+        return "no gate"
     return "\n".join([gate.verdict, *(_check(one) for one in gate.checks if one.low is not None)])
 
 
