@@ -7,6 +7,9 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # cpu: a small build of torch. cuda: the build with CUDA, several gigabytes.
 TORCH ?= cpu
+# Processes that run the tests side by side, and further options of pytest.
+WORKERS ?= 2
+PYTEST ?=
 # A folder of your own documents for `make demo`.
 DOCS ?=
 
@@ -37,7 +40,7 @@ demo: setup ## Start everything, ingest the demo documents (DOCS=folder: yours),
 
 .PHONY: test
 test: setup var/models/all-minilm-l6-v2 ## Run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(PYTEST)
 
 .PHONY: chaos
 chaos: setup ## Kill at random for SECONDS (default 1800), stop and pause; check that nothing was lost
