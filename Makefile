@@ -7,8 +7,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # cpu: a small build of torch. cuda: the build with CUDA, several gigabytes.
 TORCH ?= cpu
-# Processes that run the tests side by side, and further options of pytest.
-WORKERS ?= 2
+# Processes that share the tests (0: pytest alone, one test after the other), and further options of pytest.
+WORKERS ?= 0
 PYTEST ?=
 # A folder of your own documents for `make demo`.
 DOCS ?=
