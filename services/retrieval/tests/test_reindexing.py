@@ -212,7 +212,7 @@ async def switched_under_way(world: ReindexWorld) -> None:
     running = asyncio.create_task(world.reindexer.run())
     arrivals = asyncio.create_task(arriving())
     reindex_id = (await world.start()).reindex.reindex_id
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(150):
         while (await world.reindexes.get(reindex_id)).state is ReindexState.FILLING:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         for back in (False, True, False):
@@ -539,7 +539,7 @@ async def test_live_searches_are_compared_after_they_were_answered(light: Reinde
     liked = Opinion("d7-1-0", "helpful", 0.9, 3.0, 1)
     await light.helpfulness.keep("acme", liked)
     tasks = [asyncio.create_task(light.live.look()), asyncio.create_task(light.live.run())]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(150):
         while not await light.reindexes.samples(reindex_id):
             await light.search("common words of number7")
             await light.search("common words", Mode.LEXICAL)
