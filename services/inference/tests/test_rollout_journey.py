@@ -99,7 +99,7 @@ class Stage:
     async def answers_with(self, model: str) -> None:
         """What was decided is in force a moment later."""
         async with asyncio.timeout(PATIENCE):
-            while await self._answering() != model:
+            while await self._answering() != model:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.05)
 
     async def _answering(self) -> str:
