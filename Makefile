@@ -7,6 +7,9 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # cpu: a small build of torch. cuda: the build with CUDA, several gigabytes.
 TORCH ?= cpu
+# Processes that share the tests (0: pytest alone, one test after the other), and further options of pytest.
+WORKERS ?= 0
+PYTEST ?=
 # A folder of your own documents for `make demo`.
 DOCS ?=
 
@@ -41,7 +44,7 @@ loop: setup ## Show judgements becoming models: promoted, refused, rolled back (
 
 .PHONY: test
 test: setup var/models/all-minilm-l6-v2 ## Run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(PYTEST)
 
 .PHONY: chaos
 chaos: setup ## Kill at random for SECONDS (default 1800), stop and pause; check that nothing was lost

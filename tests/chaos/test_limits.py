@@ -22,7 +22,7 @@ pytestmark = pytest.mark.models
 Revised = TypeVar("Revised", DocumentReceived, DocumentDeleted)
 ROOM, OUTBOX = 8, 10
 BUS_BYTES, ORIGINAL = 6_000_000, 500_000
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from gyre_client.judgements import Metric
 from gyre_client.models import AnswerDone, AnswerStarted
 
 QUESTION = "How long do I have to withdraw from a contract?"
-PATIENCE = 60
+PATIENCE = 150.0
 
 
 async def asked(gyre: Gyre, **how: str) -> tuple[AnswerStarted, AnswerDone]:

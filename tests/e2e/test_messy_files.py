@@ -106,4 +106,4 @@ def test_no_program_died(
 ) -> None:
     assert documents
     assert Counter(platform.restarts()) == restarts
-    platform.wait_healthy(patience=30)
+    platform.wait_healthy()

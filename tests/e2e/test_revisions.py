@@ -61,7 +61,7 @@ async def test_a_deleted_document_leaves_search_and_stays_away(gyre: Gyre) -> No
     (document,) = await ingest(gyre, {f"{mark}.md": page(mark, 1)}, COLLECTION)
     assert await found(gyre, mark)
     await gyre.documents.delete(document.document_id)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(150):
         while await found(gyre, mark):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     for _ in range(10):

@@ -124,7 +124,7 @@ async def test_answers_of_a_run_are_not_taken_for_those_of_people(loop: Loop) ->
 
 async def put_up(gyre: Gyre, answer_id: str) -> None:
     """For review, once feedback has heard of the answer."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(150):
         while True:
             with contextlib.suppress(NotFoundError):
                 await gyre.reviews.add(answer_id)
@@ -134,7 +134,7 @@ async def put_up(gyre: Gyre, answer_id: str) -> None:
 
 async def recorded(gyre: Gyre) -> Dataset:
     """Sealed, once evaluation has heard of an answer."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(150):
         while True:
             opened = await gyre.evaluation.open_dataset("live", recorded=AnswerFilter())
             if opened.examples:

@@ -25,7 +25,7 @@ from tests.journey.conftest import Loop
 
 ROAMING = b"Roaming in Japan costs nine euros a day.\n\nThe travel pass lasts one week."
 ROUTER = b"Press the reset button of the router for ten seconds to restart it."
-PATIENCE = 20.0
+PATIENCE = 150.0
 
 
 async def settled(gyre: Gyre, document: Document) -> Document:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +29,7 @@ from gyre_embedding.adapters.memory import MemoryEmbeddingModel
 from gyre_embedding.adapters.memory_embedders import MemoryModelServer, MemoryShelf
 from gyre_embedding.app import build as build_embedding
 from gyre_embedding.settings import Settings as EmbeddingSettings
+from gyre_local.ports import free_port
 from gyre_retrieval.adapters.memory import MemoryVectorIndex
 from gyre_retrieval.adapters.tables import metadata
 from gyre_retrieval.app import build
@@ -142,12 +142,6 @@ def credential(key: str) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {key}"),)
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 async def platform_in(folder: Path, **changed: Any) -> AsyncIterator[Platform]:
     exchange, port = MemoryExchange(), free_port()
     model = MemoryEmbeddingModel(others=(NEW,))
@@ -233,7 +227,7 @@ async def test_both_indexes_are_compared_by_live_searches_and_by_judgements(
     reindex_id = (await platform.started()).reindex_id
     await platform.watched(reindex_id)
     get = wire.GetReindexRequest(reindex_id=reindex_id)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(150):
         while not (await platform.call("GetReindex", get)).reindex.HasField("live"):
             await platform.call("Search", wire.SearchRequest(query="roaming"), "key-reader")
             await asyncio.sleep(0.05)

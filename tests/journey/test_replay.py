@@ -46,7 +46,7 @@ async def replayed(gyre: Gyre, target: Target, *, search_again: bool = False) ->
 
 async def told(loop: Loop, event: type, count: int) -> None:
     """Until so many are on the bus."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(150):
         while len(said(loop, event)) < count:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.1)
 

@@ -28,7 +28,7 @@ from nats.js import JetStreamContext
 from pydantic import SecretStr
 
 TENANTS = ("acme", "globex")
-PATIENCE = 180.0
+PATIENCE = 600.0
 STOP_TIMEOUT = 60.0
 
 

@@ -1,6 +1,6 @@
 """`python -m gyre_features FOLDER ONLINE`: answers questions on standard input, one JSON object a
-line, until it ends. Feast needs seconds to load and hundreds of megabytes, so it lives in a process
-of its own."""
+line, until it ends, as `gyre_runtime.worker` asks them. Feast needs seconds to load and hundreds of
+megabytes, so it lives in a process of its own."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ def main() -> None:
 
 def answer(features: Any, question: dict[str, Any]) -> dict[str, Any]:
     """`{"ok": ...}`, or `{"error": ...}` with what went wrong."""
-    kind, rows = question["kind"], question["rows"]
+    given = question["given"]
+    kind, rows = given["kind"], given["rows"]
     try:
-        match question["do"]:
+        match question["job"]:
             case "write":
-                features.write(kind, rows, question["batch"])
+                features.write(kind, rows, given["batch"])
                 return {"ok": len(rows)}
             case "now":
                 return {"ok": features.now(kind, rows)}

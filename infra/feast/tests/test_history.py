@@ -132,12 +132,16 @@ def test_an_unknown_online_store_is_refused(tmp_path: Path) -> None:
         configuration(Place(tmp_path, "mysql://x"))
 
 
+def asked(job: str, **given: Any) -> dict[str, Any]:
+    return {"job": job, "given": given}
+
+
 def test_the_worker_answers_a_line_with_a_line(tmp_path: Path) -> None:
     questions = [
-        {"do": "write", "kind": "prompt", "rows": [row("p", 1, 4)], "batch": "1-1"},
-        {"do": "now", "kind": "prompt", "rows": [key("p")]},
-        {"do": "sing", "kind": "prompt", "rows": []},
-        {"do": "now", "kind": "nothing", "rows": [key("p")]},
+        asked("write", kind="prompt", rows=[row("p", 1, 4)], batch="1-1"),
+        asked("now", kind="prompt", rows=[key("p")]),
+        asked("sing", kind="prompt", rows=[]),
+        asked("now", kind="nothing", rows=[key("p")]),
     ]
     done = subprocess.run(
         [sys.executable, "-m", "gyre_features", str(tmp_path), "sqlite"],

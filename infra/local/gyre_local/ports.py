@@ -40,6 +40,14 @@ SERVER_PORTS = range(20_000, 32_768)
 _candidates = cycle(random.sample(SERVER_PORTS, len(SERVER_PORTS)))
 
 
+def divide(part: int, parts: int) -> None:
+    """Draws from every `parts`-th port only, the first being `part`: processes that hold different
+    parts never draw the same port, not even while its server is away."""
+    global _candidates  # noqa: PLW0603
+    mine = SERVER_PORTS[part::parts]
+    _candidates = cycle(random.sample(mine, len(mine)))
+
+
 def choose(remembered: Path) -> dict[str, int]:
     """A free port for each name: the one of the last run if it can be, then the default."""
     last: dict[str, int] = json.loads(remembered.read_text()) if remembered.exists() else {}

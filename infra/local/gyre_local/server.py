@@ -28,7 +28,7 @@ class Server(ABC):
 
     name: ClassVar[str]
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
-    start_timeout_s: ClassVar[float] = 120.0
+    start_timeout_s: ClassVar[float] = 300.0
     _process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -34,3 +34,17 @@ def test_free_ports_are_none_that_an_outgoing_connection_could_take() -> None:
     assert len(set(found)) == 200
     assert all(map(ports.is_free, found))
     assert max(found) < 32_768
+
+
+def test_processes_that_hold_different_parts_never_draw_the_same_port(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ports, "SERVER_PORTS", range(20_000, 20_040))
+    monkeypatch.setattr(ports, "_candidates", None)  # put back at the end
+    monkeypatch.setattr(ports, "is_free", lambda port: True)
+    drawn = []
+    for part in range(2):
+        ports.divide(part, 2)
+        drawn.append({ports.free_port() for _ in range(60)})
+    assert drawn[0].isdisjoint(drawn[1])
+    assert drawn[0] | drawn[1] == set(ports.SERVER_PORTS)

@@ -17,7 +17,7 @@ from gyre_local.program import Program, State
 from gyre_local.supervisor import Supervisor
 
 SLEEPS = (sys.executable, "-c", "import time; time.sleep(600)")
-PATIENCE = 20.0
+PATIENCE = 150.0
 
 
 def told(folder: Path) -> dict[str, dict[str, object]]:

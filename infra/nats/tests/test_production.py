@@ -29,7 +29,7 @@ from gyre_runtime.settings import RuntimeSettings
 from nats.errors import NoServersError
 
 CONFIGURATION = Path(__file__).parents[1] / "production.conf"
-PATIENCE = 60
+PATIENCE = 150.0
 
 
 @dataclass(frozen=True)

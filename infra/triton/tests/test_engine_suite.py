@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1]
+PATIENCE = 1800  # seconds
 PYTHON = FOLDER.parents[1] / ".venv-models" / "bin" / "python"
 
 
@@ -17,6 +18,6 @@ def test_the_engines_pass_their_own_suite() -> None:
         pytest.skip("no model environment (.venv-models)")
     command = [PYTHON, "-m", "pytest", "-c", "tests/engine/pytest.ini", "tests/engine"]
     suite = subprocess.run(
-        command, check=False, cwd=FOLDER, capture_output=True, text=True, timeout=540
+        command, check=False, cwd=FOLDER, capture_output=True, text=True, timeout=PATIENCE
     )
     assert suite.returncode == 0, suite.stdout[-20_000:] + suite.stderr[-2_000:]

@@ -234,7 +234,7 @@ def metric(server: TritonServer, name: str) -> float:
     return float(values[0]) if values else 0.0
 
 
-def eventually(holds: object, seconds: float = 20.0) -> bool:
+def eventually(holds: object, seconds: float = 150.0) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if holds():  # type: ignore[operator]

@@ -63,7 +63,7 @@ async def test_an_event_goes_from_an_outbox_through_two_services(exchange, start
     await start("embedding", chunked, None)
     async with ingestion.transaction() as transaction:
         transaction.say(DocumentReceived(), tenant="acme", entity_id="d")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(150):
         while len(heard) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert sorted(heard) == [0, 1, 2]

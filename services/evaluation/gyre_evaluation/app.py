@@ -18,8 +18,9 @@ from gyre_runtime.bus import Bus, Listeners
 from gyre_runtime.database import Database
 from gyre_runtime.erasing import Eraser
 from gyre_runtime.process import Service
-from gyre_runtime.rpc import RpcServer
+from gyre_runtime.rpc import RpcServer, TenantKeys
 from gyre_runtime.telemetry import gauge, logger
+from gyre_runtime.worker import Worker
 
 from gyre_evaluation.adapters.drift_tests import WorkerDriftTests
 from gyre_evaluation.adapters.embedding import ServiceSentenceVectors
@@ -42,11 +43,11 @@ from gyre_evaluation.adapters.question_vectors import TenantQuestionVectors
 from gyre_evaluation.adapters.reviews import FeedbackReviews
 from gyre_evaluation.adapters.scoring import SentenceVectors, WorkerScoring
 from gyre_evaluation.adapters.tables import MIGRATIONS, metadata
-from gyre_evaluation.adapters.tenant_keys import TenantKeys
 from gyre_evaluation.adapters.webhook import WebhookReceiver
-from gyre_evaluation.adapters.worker.process import Worker
+from gyre_evaluation.adapters.worker.jobs import new_worker
 from gyre_evaluation.domain.abuse.watching import AbuseRules
 from gyre_evaluation.domain.drift.traffic import Plan
+from gyre_evaluation.domain.errors import NotPossible
 from gyre_evaluation.domain.metrics.catalogue import RULES
 from gyre_evaluation.domain.metrics.metric import Direction, Source
 from gyre_evaluation.domain.rubrics import JUDGED
@@ -127,7 +128,7 @@ def build(
     """The service; what is not given is the real thing."""
     database = database or Database(_url(settings), metadata, migrations=MIGRATIONS)
     bus = bus or Bus(settings, NAME, database=database)
-    worker = Worker(memory=settings.worker_memory, seconds=settings.worker_seconds)
+    worker = new_worker(memory=settings.worker_memory, seconds=settings.worker_seconds)
     recorded = DatabaseRecordedAnswers(database)
     runs = _offline(settings, database, worker, targets, scoring, recorded)
     scorers = Scorers(
@@ -172,9 +173,9 @@ def _offline(
     scoring: Scoring | None,
     recorded: DatabaseRecordedAnswers,
 ) -> OfflineWork:
-    keys = TenantKeys(settings.evaluation_keys)
+    keys = TenantKeys(settings.evaluation_keys, no_key)
     # Pages and the book of experiments take seconds: live answers must not wait behind them.
-    slow = Worker(memory=settings.worker_memory, seconds=settings.worker_seconds)
+    slow = new_worker(memory=settings.worker_memory, seconds=settings.worker_seconds)
     endpoints = [
         JudgeEndpoint(one.base_url, one.model, one.api_key.get_secret_value(), one.timeout)
         for one in settings.judges
@@ -365,3 +366,8 @@ def _url(settings: Settings) -> str:
     if settings.database_url is None:
         raise ValueError("set GYRE_DATABASE_URL: datasets, runs and scores must be kept")
     return settings.database_url
+
+
+def no_key() -> NotPossible:
+    """For a tenant that this service may not ask others for."""
+    return NotPossible("evaluation has no key of this tenant: name one in GYRE_EVALUATION_KEYS")

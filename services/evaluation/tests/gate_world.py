@@ -90,7 +90,7 @@ class Gatehouse:
         """At its end, or as soon as so many answers were asked for."""
         credential = (("authorization", "Bearer key-acme"),)
         request = wire.WatchGateRequest(gate_id=gate_id)
-        call = self.stub.WatchGate(request, timeout=55, metadata=credential)
+        call = self.stub.WatchGate(request, timeout=600, metadata=credential)
         last = wire.Gate()
         async for reply in call:
             last = reply.gate

@@ -90,7 +90,7 @@ class World:
     async def ended(self, run_id: str) -> Any:
         credential = (("authorization", "Bearer key-acme"),)
         call = self.stub.WatchRun(
-            wire.WatchRunRequest(run_id=run_id), timeout=55, metadata=credential
+            wire.WatchRunRequest(run_id=run_id), timeout=600, metadata=credential
         )
         last = None
         async for reply in call:
@@ -101,7 +101,7 @@ class World:
         """Waits until it did so many examples; it must still be at work then."""
         credential = (("authorization", "Bearer key-acme"),)
         request = wire.WatchRunRequest(run_id=run_id)
-        call = self.stub.WatchRun(request, timeout=55, metadata=credential)
+        call = self.stub.WatchRun(request, timeout=600, metadata=credential)
         async for reply in call:
             if reply.run.done >= done:
                 assert reply.run.state == wire.RUN_STATE_RUNNING

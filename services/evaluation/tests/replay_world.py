@@ -113,7 +113,7 @@ class Past:
         """As soon as it did so many; None waits for its end."""
         credential = (("authorization", "Bearer key-acme"),)
         request = wire.WatchReplayRequest(replay_id=replay_id)
-        call = self.stub.WatchReplay(request, timeout=55, metadata=credential)
+        call = self.stub.WatchReplay(request, timeout=600, metadata=credential)
         last = wire.Replay()
         async for reply in call:
             last = reply.replay

@@ -10,13 +10,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from gyre_evaluation.adapters.drift_tests import WorkerDriftTests
 from gyre_evaluation.adapters.statistics.comparing import compare
-from gyre_evaluation.adapters.worker.process import Worker
+from gyre_evaluation.adapters.worker.jobs import new_worker
 from gyre_evaluation.domain.drift.findings import LEVEL, Finding, corrected, moved
 from gyre_evaluation.domain.drift.traffic import Observation, Plan, Traffic
 from gyre_evaluation.ports import ScoringFailed
 from gyre_evaluation.use_cases.drift import CheckDrift
+from gyre_runtime.worker import Worker
 from hypothesis import given
 from hypothesis import strategies as st
 from live_world import NOON, World, opened, record, vector_of
@@ -24,17 +26,19 @@ from live_world import NOON, World, opened, record, vector_of
 sys.path.append(str(Path(__file__).parents[1]))
 from measuring.traffic import LiveTraffic, missing, observed, questions, vectors
 
+in_one_loop = pytest.mark.asyncio(loop_scope="module")
 PLAN = Plan(reference=100, window=50)
 KNOWN = ("how do I cancel my contract", "where is my parcel", "which tariff is the cheapest one")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def worker() -> AsyncIterator[Worker]:
-    async with Worker(memory=2_000_000_000, seconds=60) as worker:
+    """One for all tests of the module: what it imports takes seconds."""
+    async with new_worker(memory=2_000_000_000, seconds=600) as worker:
         yield worker
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest_asyncio.fixture(params=["sqlite", "postgres"], loop_scope="module")
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     async with opened(request.param, tmp_path) as database:
         world = World(database)
@@ -102,6 +106,7 @@ def test_a_new_language_is_named_with_its_answers() -> None:
     assert len(found.examples) == 20
 
 
+@in_one_loop
 async def test_a_window_like_the_reference_raises_nothing(world: World, worker: Worker) -> None:
     await ask(world, 0, 200)
     assert await checking(world, worker).step() == []
@@ -110,6 +115,7 @@ async def test_a_window_like_the_reference_raises_nothing(world: World, worker: 
     assert (progress.count, progress.checked) == (200, 2)
 
 
+@in_one_loop
 async def test_what_moved_is_said_once_until_the_cause_has_cooled_down(
     world: World, worker: Worker
 ) -> None:
@@ -130,6 +136,7 @@ async def test_what_moved_is_said_once_until_the_cause_has_cooled_down(
     assert len(await world.said("DriftDetected")) == 2
 
 
+@in_one_loop
 async def test_a_check_that_is_repeated_after_a_crash_says_the_same(
     world: World, worker: Worker
 ) -> None:
@@ -142,15 +149,17 @@ async def test_a_check_that_is_repeated_after_a_crash_says_the_same(
     assert len(await world.said("DriftDetected")) == 1
 
 
+@in_one_loop
 async def test_a_worker_that_fails_leaves_the_window_unchecked(world: World) -> None:
     await ask(world, 0, 150)
-    starved = Worker(memory=2_000_000_000, seconds=0.01)
+    starved = new_worker(memory=2_000_000_000, seconds=0.01)
     with pytest.raises(ScoringFailed):
         await checking(world, starved).step()
     (progress,) = await world.store.progress("acme")
     assert (progress.count, progress.checked) == (150, 0)
 
 
+@in_one_loop
 async def test_a_new_reference_makes_the_new_questions_normal(world: World, worker: Worker) -> None:
     await ask(world, 0, 100)
     assert await world.store.reset(Traffic("acme", "collection=manuals"))

@@ -62,7 +62,7 @@ class Door:
     async def heard(self, event: Any, count: int = 1) -> list[Any]:
         """What the service said, as soon as there are so many."""
         prefix = subject_of(event, "*").removesuffix("*")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(150):
             while True:
                 found = [one for one in self.exchange.messages if one.subject.startswith(prefix)]
                 if len(found) >= count:
@@ -80,7 +80,7 @@ class Door:
                 request_serializer=type(request).SerializeToString,
                 response_deserializer=response.FromString,
             )
-            return await ask(request, timeout=20, metadata=who)
+            return await ask(request, timeout=50, metadata=who)
 
     async def status(self, method: str, request: Any, key: str = "key-acme") -> grpc.StatusCode:
         with pytest.raises(grpc.aio.AioRpcError) as refusal:

@@ -94,7 +94,7 @@ class Platform:
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(150):
         while not await condition():  # noqa: ASYNC110 - nothing tells when it is so
             await asyncio.sleep(0.1)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
+import pytest_asyncio
 from gyre.inference.v1.answer_pb2 import Citation, FinishReason
 from gyre.inference.v1.events_pb2 import RetrievedChunk
 from gyre_evaluation.adapters.judges import Judges
 from gyre_evaluation.adapters.live_scorer import ScoringLiveAnswers
 from gyre_evaluation.adapters.question_vectors import TenantQuestionVectors
 from gyre_evaluation.adapters.scoring import WorkerScoring
-from gyre_evaluation.adapters.worker.process import Worker
+from gyre_evaluation.adapters.worker.jobs import new_worker
 from gyre_evaluation.domain.metrics.metric import Source
 from live_world import answer, vector_of
 
@@ -19,14 +20,18 @@ QUESTION = "How can I cancel my contract with you before it ends?"
 PASSAGE = "You can cancel your contract one month before it ends."
 
 
+in_one_loop = pytest.mark.asyncio(loop_scope="module")
+
+
 class Bins:
     async def vectors(self, tenant: str, texts: Iterable[str]) -> dict[str, bytes]:
         return {text: vector_of(text) for text in texts if text.strip()}
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scorer() -> AsyncIterator[ScoringLiveAnswers]:
-    async with Worker(memory=2_000_000_000, seconds=120) as worker:
+    """One for all tests of the module: what it imports takes seconds."""
+    async with new_worker(memory=2_000_000_000, seconds=600) as worker:
         scoring = WorkerScoring(worker, Bins(), Judges([], concurrency=1))
         yield ScoringLiveAnswers(scoring, Source.RULE, worker, {"acme"})
 
@@ -41,6 +46,7 @@ def cited(**facts: object):
     return answer(1, QUESTION, **{**known, **facts})
 
 
+@in_one_loop
 async def test_a_grounded_answer_is_found_grounded(scorer: ScoringLiveAnswers) -> None:
     measured = await scorer.score(cited())
     scores = {one.metric: one.value for one in measured.scores}
@@ -52,6 +58,7 @@ async def test_a_grounded_answer_is_found_grounded(scorer: ScoringLiveAnswers) -
     assert not [one for one in measured.scores if one.error]
 
 
+@in_one_loop
 async def test_an_invention_is_less_grounded(scorer: ScoringLiveAnswers) -> None:
     invented = "Refunds arrive within 3 working days on your credit card. [1]"
     good, bad = await scorer.score(cited()), await scorer.score(cited(completion=invented))
@@ -62,6 +69,7 @@ async def test_an_invention_is_less_grounded(scorer: ScoringLiveAnswers) -> None
     assert grounded(bad) < grounded(good) - 0.3
 
 
+@in_one_loop
 async def test_a_refusal_is_a_refusal_and_claims_nothing(scorer: ScoringLiveAnswers) -> None:
     refused = cited(
         completion="The documents do not say.",
@@ -73,6 +81,7 @@ async def test_a_refusal_is_a_refusal_and_claims_nothing(scorer: ScoringLiveAnsw
     assert scores.get("groundedness") is None
 
 
+@in_one_loop
 async def test_metrics_that_need_what_no_live_answer_has_are_not_asked(
     scorer: ScoringLiveAnswers,
 ) -> None:
@@ -80,8 +89,9 @@ async def test_metrics_that_need_what_no_live_answer_has_are_not_asked(
     assert named.isdisjoint({"exact_match", "ndcg_at_10", "refusal_correctness", "bleu"})
 
 
+@in_one_loop
 async def test_a_tenant_without_a_key_has_the_metrics_that_do_without_meaning() -> None:
-    async with Worker(memory=2_000_000_000, seconds=120) as worker:
+    async with new_worker(memory=2_000_000_000, seconds=600) as worker:
         scoring = WorkerScoring(worker, Bins(), Judges([], concurrency=1))
         scorer = ScoringLiveAnswers(scoring, Source.RULE, worker, set())
         named = {one.metric for one in (await scorer.score(cited())).scores}

@@ -110,7 +110,7 @@ async def test_an_answer_is_reviewed_exported_and_imported(shell: Shell, tmp_pat
 
 
 async def _scores(shell: Shell) -> Any:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(150):
         while True:
             if found := await shell.json("feedback", "scores", "prompt"):
                 return found

@@ -58,8 +58,8 @@ async def test_what_was_written_is_read_now_and_as_of_a_time(store: FeatureStore
 async def test_a_killed_worker_starts_again_with_all_it_knew(tmp_path: Path) -> None:
     store = FeastFeatureStore(tmp_path, "sqlite", timeout=120)
     await store.write(EntityKind.PROMPT, [row(1, 1)], "1-1")
-    assert store._process is not None
-    os.kill(store._process.pid, signal.SIGKILL)
+    assert store.worker.pid is not None
+    os.kill(store.worker.pid, signal.SIGKILL)
     with contextlib.suppress(FeaturesUnavailable):  # told, unless its end was seen before
         await store.read(EntityKind.PROMPT, [FeatureQuery(PROMPT)])
     assert await judgements(store, FeatureQuery(PROMPT)) == [1]

@@ -81,7 +81,7 @@ async def state(gyre: Gyre, name: str) -> Feedback | None:
 
 
 async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         while True:
             if found := await condition():
                 return found

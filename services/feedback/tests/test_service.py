@@ -69,7 +69,7 @@ class World:
         await self.exchange.settled()
 
     async def until(self, condition: Callable[[], Any]) -> Any:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             while True:
                 if found := await condition():
                     return found

@@ -208,12 +208,12 @@ async def test_a_waiting_watcher_wakes_with_the_change(store: Any) -> None:
     await save(store, document("a"))
     number = await store.last_change("acme", "default")
     late = asyncio.create_task(store.await_change("acme", "default", number - 1, 60))
-    assert await asyncio.wait({late}, timeout=10) == ({late}, set())
+    assert await asyncio.wait({late}, timeout=60) == ({late}, set())
     waiting = asyncio.create_task(store.await_change("acme", "default", number, 60))
     await asyncio.sleep(0)
     assert not waiting.done()
     await save(store, document("b"))
-    assert await asyncio.wait({waiting}, timeout=10) == ({waiting}, set())
+    assert await asyncio.wait({waiting}, timeout=60) == ({waiting}, set())
 
 
 async def test_documents_that_wait_for_a_successor_are_found_by_it_and_by_age(store: Any) -> None:

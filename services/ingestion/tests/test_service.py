@@ -143,7 +143,7 @@ async def heard(jetstream: Any, event: type[Message], count: int) -> list[Any]:
     consumer = await jetstream.pull_subscribe(subject, stream=stream_of(event), config=config)
     found: list[Any] = []
     while len(found) < count:
-        found += [event.FromString(one.data) for one in await consumer.fetch(count, timeout=20)]
+        found += [event.FromString(one.data) for one in await consumer.fetch(count, timeout=120)]
     await consumer.unsubscribe()
     return found
 
@@ -199,7 +199,7 @@ async def test_a_watch_begins_with_what_is_there_and_goes_on(stub: Any) -> None:
     await upload(stub, "b.txt", "%PDF")
     seen = first.document
     while seen.state != pb.DOCUMENT_STATE_REJECTED:
-        seen = (await asyncio.wait_for(call.read(), 20)).document
+        seen = (await asyncio.wait_for(call.read(), 150)).document
     assert (seen.source.source_uri, seen.rejection_detail) == (
         "b.txt",
         "This parser reads plain text only.",

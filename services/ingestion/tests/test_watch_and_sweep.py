@@ -14,7 +14,7 @@ ALL = Selection("default")
 
 
 async def take(documents: AsyncIterator[Any], count: int) -> list[Any]:
-    return [await asyncio.wait_for(anext(documents), 10) for _ in range(count)]
+    return [await asyncio.wait_for(anext(documents), 150) for _ in range(count)]
 
 
 async def test_a_watch_shows_what_is_there_then_every_change(story: Any) -> None:

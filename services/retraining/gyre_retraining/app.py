@@ -14,7 +14,7 @@ from gyre_runtime import __version__
 from gyre_runtime.bus import Bus
 from gyre_runtime.database import Database
 from gyre_runtime.process import Service
-from gyre_runtime.rpc import RpcServer
+from gyre_runtime.rpc import RpcServer, TenantKeys
 from gyre_runtime.telemetry import counter, gauge, logger
 
 from gyre_retraining.adapters.catalogue import CatalogueRecipes, read_policies
@@ -32,12 +32,11 @@ from gyre_retraining.adapters.model_store import FolderModelStore
 from gyre_retraining.adapters.releases import DatabaseReleases
 from gyre_retraining.adapters.sources import DatabaseSourceStore
 from gyre_retraining.adapters.tables import MIGRATIONS, metadata
-from gyre_retraining.adapters.tenant_keys import TenantKeys
 from gyre_retraining.adapters.trainings import DatabaseTrainings
-from gyre_retraining.adapters.worker.process import Worker
+from gyre_retraining.adapters.worker.jobs import new_worker
 from gyre_retraining.dataset_ports import EvaluationSets, MetricScales
 from gyre_retraining.domain.models import Licences, ModelKind
-from gyre_retraining.domain.trainings import Training
+from gyre_retraining.domain.trainings import Training, TrainingImpossible
 from gyre_retraining.domain.triggers import Decision, Policy
 from gyre_retraining.handlers import listeners
 from gyre_retraining.ports import Jobs, Recipes, Trainings
@@ -176,7 +175,7 @@ class Parts:
         self, sets: EvaluationSets | None, scales: MetricScales | None
     ) -> AssembleDatasets:
         settings = self._settings
-        keys = TenantKeys(settings.retraining_keys)
+        keys = TenantKeys(settings.retraining_keys, no_key)
         if sets is None:
             sets = self._entered(ServiceEvaluationSets(settings.evaluation_address, settings, keys))
         if scales is None:
@@ -213,7 +212,7 @@ class Parts:
         settings = self._settings
         secrets = settings.registry_environment.items()
         worker = self._entered(
-            Worker(
+            new_worker(
                 memory=settings.worker_memory,
                 seconds=settings.worker_seconds,
                 environment={name: value.get_secret_value() for name, value in secrets},
@@ -304,3 +303,9 @@ def _url(settings: Settings) -> str:
     if settings.database_url is None:
         raise ValueError("set GYRE_DATABASE_URL: sources, decisions and trainings must be kept")
     return settings.database_url
+
+
+def no_key() -> TrainingImpossible:
+    """For a tenant that this service may not ask others for."""
+    detail = "retraining has no key of this tenant: name one in GYRE_RETRAINING_KEYS"
+    return TrainingImpossible("no_key", detail)

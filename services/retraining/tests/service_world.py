@@ -104,7 +104,7 @@ class World:
         """Its last state, or the first that is so."""
         credential = (("authorization", "Bearer key-acme"),)
         request = wire.WatchTrainingRequest(training_id=training_id)
-        call, last = self.stub.WatchTraining(request, timeout=300, metadata=credential), None
+        call, last = self.stub.WatchTraining(request, timeout=1200, metadata=credential), None
         async for reply in call:
             last = reply.training
             if until is not None and until(last):

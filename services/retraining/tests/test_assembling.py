@@ -16,13 +16,14 @@ from random import Random
 import pyarrow.parquet as pq
 import pytest
 from dataset_world import AS_OF, answer, busy, fact, question, settings, snapshot, thumb
-from gyre_retraining.adapters.datasets import ABANDONED, UNFINISHED, FolderDatasetStore
+from gyre_retraining.adapters.datasets import FolderDatasetStore
 from gyre_retraining.adapters.memory_datasets import (
     MemoryEvaluationSets,
     MemoryFeatureHistory,
     MemoryMetricScales,
 )
 from gyre_retraining.adapters.memory_sources import MemorySourceStore
+from gyre_retraining.adapters.staging import ABANDONED, UNFINISHED
 from gyre_retraining.dataset_ports import AssemblyUnavailable, DatasetDamaged, FeatureAsked
 from gyre_retraining.domain.assemble import assemble
 from gyre_retraining.domain.assembly import FORMS, settings_from

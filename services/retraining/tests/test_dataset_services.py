@@ -24,7 +24,7 @@ from gyre_retraining.adapters.evaluation_sets import ServiceEvaluationSets
 from gyre_retraining.adapters.feature_history import FeastFeatureHistory
 from gyre_retraining.adapters.memory_datasets import MemoryEvaluationSets, MemoryFeatureHistory
 from gyre_retraining.adapters.metric_scales import ServiceMetricScales
-from gyre_retraining.adapters.tenant_keys import TenantKeys
+from gyre_retraining.app import no_key
 from gyre_retraining.dataset_ports import (
     AssemblyUnavailable,
     EvaluationSets,
@@ -34,10 +34,11 @@ from gyre_retraining.dataset_ports import (
 from gyre_retraining.domain.decontamination import EvaluationSet
 from gyre_retraining.domain.scales import Scale
 from gyre_retraining.domain.trainings import TrainingImpossible
+from gyre_runtime.rpc import TenantKeys
 from gyre_runtime.settings import RuntimeSettings
 from pydantic import SecretStr
 
-KEYS = TenantKeys({"acme": SecretStr("key-acme")})
+KEYS = TenantKeys({"acme": SecretStr("key-acme")}, no_key)
 SETS = [
     EvaluationSet(
         "exam", number, f"hash-{number}", tuple(f"q{number}-{n}" for n in range(5)), ("r",)

@@ -275,7 +275,7 @@ async def test_a_stranger_with_the_jobs_number_is_left_alone(tmp_path: Path) -> 
 
 
 async def test_two_that_start_the_same_job_at_once_start_one(tmp_path: Path) -> None:
-    many = [local(tmp_path, TINY_PAUSE="0.6") for _ in range(4)]
+    many = [local(tmp_path, TINY_PAUSE="2") for _ in range(4)]
     wanted = order("t-1", tmp_path, STEPS)
     await asyncio.gather(*(one.start(wanted) for one in many))
     await begun(many[0], 1)

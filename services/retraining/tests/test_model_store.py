@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from gyre_retraining.adapters.memory_registry import MemoryLineageStore, MemoryModelRegistry
-from gyre_retraining.adapters.model_store import STALE_SECONDS, FolderModelStore
+from gyre_retraining.adapters.model_store import FolderModelStore
+from gyre_retraining.adapters.staging import ABANDONED, UNFINISHED
 from gyre_retraining.domain.models import (
     Licences,
     ModelAbsent,
@@ -268,12 +269,12 @@ async def test_what_a_killed_process_left_is_swept_but_not_what_another_copies(
     store: FolderModelStore, folder: Path, tmp_path: Path
 ) -> None:
     place = tmp_path / "models" / "acme" / "reader"
-    for name, age in ((".staging-old", STALE_SECONDS + 60), (".staging-new", 0)):
+    for name, age in ((f"{UNFINISHED}old", ABANDONED + 60), (f"{UNFINISHED}new", 0)):
         (place / name).mkdir(parents=True)
         then = (place / name).stat().st_mtime - age
         os.utime(place / name, (then, then))
     await store.keep("acme", "reader", "t-1", folder)
-    assert sorted(one.name for one in place.iterdir()) == [".staging-new", "t-1"]
+    assert sorted(one.name for one in place.iterdir()) == [f"{UNFINISHED}new", "t-1"]
 
 
 async def browsed(

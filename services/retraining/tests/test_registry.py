@@ -17,7 +17,7 @@ import pytest_asyncio
 from gyre_retraining.adapters.memory_registry import MemoryModelRegistry
 from gyre_retraining.adapters.mlflow_registry import MlflowModelRegistry
 from gyre_retraining.adapters.model_records import record_of, record_text
-from gyre_retraining.adapters.worker.process import Worker
+from gyre_retraining.adapters.worker.jobs import new_worker
 from gyre_retraining.domain.models import (
     DatasetFacts,
     Licences,
@@ -30,6 +30,7 @@ from gyre_retraining.domain.models import (
     signature_of,
 )
 from gyre_retraining.registry_ports import ModelRegistry, RegistryUnavailable
+from gyre_runtime.worker import Worker
 
 MEMORY = 3_000_000_000
 CONTENT = "c" * 64
@@ -41,14 +42,14 @@ NOW = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def worker() -> AsyncIterator[Worker]:
     """One for all tests of the module: MLflow takes seconds to import."""
-    async with Worker(memory=MEMORY, seconds=300) as one:
+    async with new_worker(memory=MEMORY, seconds=600) as one:
         yield one
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def second() -> AsyncIterator[Worker]:
     """Another process of MLflow."""
-    async with Worker(memory=MEMORY, seconds=300) as one:
+    async with new_worker(memory=MEMORY, seconds=600) as one:
         yield one
 
 

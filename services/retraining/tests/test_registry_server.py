@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -14,17 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from gyre_local.ports import free_port
 from gyre_retraining.adapters.mlflow_registry import MlflowModelRegistry
-from gyre_retraining.adapters.worker.process import Worker
+from gyre_retraining.adapters.worker.jobs import new_worker
 from gyre_retraining.domain.models import ModelKind, ModelRecord, StoredModel, signature_of
 
-START_SECONDS = 120
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+START_SECONDS = 600
 
 
 def answers(uri: str) -> bool:
@@ -85,7 +79,7 @@ async def test_a_server_is_sent_the_files_and_gives_them_to_another_machine(
     (kept / "1_Pooling").mkdir(parents=True)
     (kept / "1_Pooling" / "config.json").write_text("{}")
     (kept / "model.safetensors").write_bytes(bytes(range(256)))
-    async with Worker(memory=3_000_000_000, seconds=120) as worker:
+    async with new_worker(memory=3_000_000_000, seconds=600) as worker:
         registry = MlflowModelRegistry(worker, server)
         first = await registry.register(record(kept, "t-1"))
         assert await registry.register(record(kept, "t-1")) == first

@@ -173,7 +173,12 @@ async def test_a_job_that_takes_too_long_is_stopped(database: Database, tmp_path
     await world.import_base()
     async with working(world.worker()):
         training = await started(world)
-        await asyncio.sleep(0.1)
+        jobs(world).advance(training.training_id, 1, 7, 0.5)
+
+        async def seen() -> bool:
+            return (await world.get(training)).progress.step == 1
+
+        await eventually(seen)  # from here on its time counts
         world.pass_time(minutes=11)
         failed = await ended(world, training)
     assert failed.reason == "too_long"

@@ -118,7 +118,7 @@ class Running:
 
     async def said(self, event: type[DocumentIndexed] | type[DocumentUnindexed]) -> list[Any]:
         """Of all that it has written into its outbox."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             while await self.database.count_unsent(1):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         prefix = subject_of(event, "*").removesuffix("*")

@@ -294,7 +294,7 @@ def test_changed_weights_are_refused_before_the_engine_starts(
         TrtllmEngine.open(weights, EngineSettings())
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 150.0) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if holds():

@@ -6,7 +6,8 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from gyre_evaluation.adapters.worker.process import JobFailed, Worker
+from gyre_runtime.worker import JobFailed, Worker
+
 from gyre_evaluation.domain.drift.findings import Finding
 from gyre_evaluation.domain.drift.traffic import Observation
 from gyre_evaluation.ports import ScoringFailed

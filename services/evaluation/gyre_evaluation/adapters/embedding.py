@@ -11,10 +11,9 @@ from typing import Self
 import grpc
 from gyre.embedding.v1 import service_pb2 as wire
 from gyre.embedding.v1.service_pb2_grpc import EmbeddingServiceStub
-from gyre_runtime.rpc import channel
+from gyre_runtime.rpc import TenantKeys, channel
 from gyre_runtime.settings import RuntimeSettings
 
-from gyre_evaluation.adapters.tenant_keys import TenantKeys
 from gyre_evaluation.ports import ScoringUnavailable
 
 AT_ONCE = 64

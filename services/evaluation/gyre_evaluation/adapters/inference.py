@@ -18,10 +18,9 @@ from gyre.inference.v1.service_pb2_grpc import (
     PromptServiceStub,
 )
 from gyre.retrieval.v1.service_pb2_grpc import RetrievalServiceStub
-from gyre_runtime.rpc import channel
+from gyre_runtime.rpc import TenantKeys, channel
 from gyre_runtime.settings import RuntimeSettings
 
-from gyre_evaluation.adapters.tenant_keys import TenantKeys
 from gyre_evaluation.domain.errors import NotPossible
 from gyre_evaluation.domain.metrics.case import Evidence
 from gyre_evaluation.domain.runs import Kind, Produced, Target, found

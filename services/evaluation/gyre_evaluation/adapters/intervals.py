@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gyre_evaluation.adapters.worker.process import JobFailed, Worker
+from gyre_runtime.worker import JobFailed, Worker
+
 from gyre_evaluation.domain.comparison import Agreement, Interval
 from gyre_evaluation.ports import ScoringUnavailable
 

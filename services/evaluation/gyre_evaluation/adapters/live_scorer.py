@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from gyre_evaluation.adapters.worker.process import JobFailed, Worker
+from gyre_runtime.worker import JobFailed, Worker
+
 from gyre_evaluation.domain.live import LiveAnswer, Outcome
 from gyre_evaluation.domain.metrics.case import Case, Cited, Evidence
 from gyre_evaluation.domain.metrics.metric import Metric, Need, Source

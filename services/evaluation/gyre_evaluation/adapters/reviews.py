@@ -10,10 +10,9 @@ import grpc
 from google.protobuf.json_format import MessageToDict
 from gyre.feedback.v1 import service_pb2 as wire
 from gyre.feedback.v1.service_pb2_grpc import FeedbackServiceStub
-from gyre_runtime.rpc import channel
+from gyre_runtime.rpc import TenantKeys, channel
 from gyre_runtime.settings import RuntimeSettings
 
-from gyre_evaluation.adapters.tenant_keys import TenantKeys
 from gyre_evaluation.domain.examples import Example
 from gyre_evaluation.ports import TargetUnavailable
 

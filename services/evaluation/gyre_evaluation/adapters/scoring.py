@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from gyre_runtime.worker import JobFailed, Worker
+
 from gyre_evaluation.adapters.judges import Judges
-from gyre_evaluation.adapters.worker.process import JobFailed, Worker
 from gyre_evaluation.domain.metrics.case import Case
 from gyre_evaluation.domain.metrics.catalogue import RULES
 from gyre_evaluation.domain.metrics.grounding import texts_compared

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import hashlib
 import json
-import os
 import re
-import shutil
-import time
-import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gyre_retraining.adapters.parquet import write_lineage, write_split
+from gyre_retraining.adapters.staging import fsync, staged
 from gyre_retraining.dataset_ports import DatasetDamaged, KeptDataset
 from gyre_retraining.domain.manifest import Assembly, FileFacts, dataset_id, manifest_of
 from gyre_retraining.domain.rows import canonical
 from gyre_retraining.domain.trainings import DatasetUnknown
 
 MANIFEST, LINEAGE = "manifest.json", "lineage.parquet"
-UNFINISHED = ".unfinished-"
-ABANDONED = 86_400.0
-"""Seconds."""
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -44,15 +37,9 @@ class FolderDatasetStore:
         await asyncio.to_thread(self._erase, dataset_id)
 
     def _keep(self, assembly: Assembly) -> KeptDataset:
-        self._root.mkdir(parents=True, exist_ok=True)
-        self._sweep()
-        unfinished = self._root / f"{UNFINISHED}{uuid.uuid4().hex}"
-        unfinished.mkdir()
-        try:
+        with staged(self._root) as unfinished:
             name = _write(unfinished, assembly)
             _publish(unfinished, self._root / name)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
         return self._open(name)
 
     def _open(self, name: str) -> KeptDataset:
@@ -72,14 +59,7 @@ class FolderDatasetStore:
         folder = self._folder(name)
         for path in sorted(folder.glob("*.parquet"), key=lambda one: one.name == LINEAGE):
             path.unlink()  # the lineage names users, too; it goes last
-        _sync(folder)
-
-    def _sweep(self) -> None:
-        """What a process that was killed left: nobody writes on a dataset for so long."""
-        for path in self._root.glob(f"{UNFINISHED}*"):
-            with contextlib.suppress(FileNotFoundError):  # published a moment ago
-                if time.time() - path.stat().st_mtime > ABANDONED:
-                    shutil.rmtree(path, ignore_errors=True)
+        fsync(folder)
 
     def _folder(self, name: str) -> Path:
         """Raises `DatasetUnknown`, also for what is no id: it must not name another folder."""
@@ -104,8 +84,8 @@ def _write(folder: Path, assembly: Assembly) -> str:
 def _publish(unfinished: Path, folder: Path) -> None:
     """Where it is there already it is the same: its name is its content's hash."""
     for path in unfinished.iterdir():
-        _sync(path)
-    _sync(unfinished)
+        fsync(path)
+    fsync(unfinished)
     if not (folder / MANIFEST).is_file():
         try:
             unfinished.rename(folder)
@@ -113,20 +93,12 @@ def _publish(unfinished: Path, folder: Path) -> None:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # else another was faster
                 raise
         else:
-            _sync(folder.parent)
+            fsync(folder.parent)
             return
     for path in unfinished.iterdir():
         if not (folder / path.name).exists():  # its rows were erased; their sources were not
             path.rename(folder / path.name)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    fsync(folder)
 
 
 def _is_rows(file: str) -> bool:

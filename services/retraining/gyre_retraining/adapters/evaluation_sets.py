@@ -9,10 +9,9 @@ from typing import Any, Self
 import grpc
 from gyre.evaluation.v1 import service_pb2 as wire
 from gyre.evaluation.v1.service_pb2_grpc import EvaluationServiceStub
-from gyre_runtime.rpc import channel
+from gyre_runtime.rpc import TenantKeys, channel
 from gyre_runtime.settings import RuntimeSettings
 
-from gyre_retraining.adapters.tenant_keys import TenantKeys
 from gyre_retraining.dataset_ports import AssemblyUnavailable, SetVersion
 from gyre_retraining.domain.decontamination import EvaluationSet
 

@@ -3,14 +3,13 @@ hundreds of megabytes, and is needed once for each dataset."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import sys
 import tempfile
-from asyncio.subprocess import PIPE
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from gyre_runtime.worker import JobFailed, Worker
 
 from gyre_retraining.dataset_ports import AssemblyUnavailable, FeatureAsked
 
@@ -48,31 +47,12 @@ class FeastFeatureHistory:
         with tempfile.TemporaryDirectory(prefix="gyre-features-") as name:
             # A registry of its own: the feedback service may be writing the one beside the history.
             (Path(name) / "history").symlink_to(self._history)
-            lines = [json.dumps(one) for one in questions]
-            answers = await self._run(name, "\n".join([*lines, ""]).encode())
-        try:
-            _ready, *replies = [json.loads(line) for line in answers.splitlines()]
-            return [one["ok"] for one in replies]
-        except (ValueError, KeyError) as error:
-            raise AssemblyUnavailable(f"the feature store failed: {answers[-300:]!r}") from error
-
-    async def _run(self, folder: str, questions: bytes) -> bytes:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gyre_features", folder, "sqlite", stdin=PIPE, stdout=PIPE
-        )
-        try:
-            async with asyncio.timeout(self._timeout):
-                answers, _ = await process.communicate(questions)
-        except BaseException as error:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-            if isinstance(error, TimeoutError):
-                raise AssemblyUnavailable("the feature store does not answer") from error
-            raise
-        if process.returncode:
-            raise AssemblyUnavailable(f"the feature store ended with {process.returncode}")
-        return answers
+            command = (sys.executable, "-m", "gyre_features", name, "sqlite")
+            try:
+                async with Worker(command, seconds=self._timeout) as worker:
+                    return [await worker.ask("then", one) for one in questions]
+            except JobFailed as error:
+                raise AssemblyUnavailable(f"the feature store: {error}"[:300]) from error
 
 
 def _question(
@@ -87,7 +67,7 @@ def _question(
         }
         for place in places
     ]
-    return {"do": "then", "kind": kind, "rows": rows}
+    return {"kind": kind, "rows": rows}
 
 
 def _known(values: Mapping[str, float | None]) -> dict[str, float]:

@@ -10,10 +10,9 @@ import grpc
 from gyre.feedback.v1 import feedback_pb2 as pb
 from gyre.feedback.v1 import service_pb2 as wire
 from gyre.feedback.v1.service_pb2_grpc import FeedbackServiceStub
-from gyre_runtime.rpc import channel
+from gyre_runtime.rpc import TenantKeys, channel
 from gyre_runtime.settings import RuntimeSettings
 
-from gyre_retraining.adapters.tenant_keys import TenantKeys
 from gyre_retraining.dataset_ports import AssemblyUnavailable
 from gyre_retraining.domain.scales import Scale
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gyre_runtime.worker import JobFailed, Worker
+
 from gyre_retraining.adapters.model_records import record_text, version_of
-from gyre_retraining.adapters.worker.process import JobFailed, Worker
 from gyre_retraining.domain.models import NAME, ModelRecord, ModelUnknown, ModelVersion
 from gyre_retraining.registry_ports import RegistryUnavailable
 

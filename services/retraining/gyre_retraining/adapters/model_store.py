@@ -6,14 +6,11 @@ import asyncio
 import hashlib
 import json
 import os
-import shutil
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
+from gyre_retraining.adapters.staging import fsync, staged
 from gyre_retraining.domain.models import (
     ModelAbsent,
     ModelDamaged,
@@ -34,8 +31,6 @@ from gyre_retraining.domain.weights import (
 )
 
 MANIFEST = "SHA256SUMS"
-STAGING = ".staging-"
-STALE_SECONDS = 6 * 3600.0
 BLOCK = 1 << 20
 DEPTH = 3
 """Of a version's folder: tenant, name, key."""
@@ -68,15 +63,10 @@ class FolderModelStore:
         if key and (place / checked_name(key)).is_dir():
             return _kept(place / key)
         paths = _allowed(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        _sweep(place)
-        staging = Path(mkdtemp(prefix=STAGING, dir=place))
-        try:
+        with staged(place) as staging:
             files = [_copied(folder, path, staging) for path in paths]
             _seal(staging, files)
             return _published(staging, place / (key or content_hash(files)))
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
 
 
 def _allowed(folder: Path) -> list[str]:
@@ -128,9 +118,8 @@ def _seal(staging: Path, files: list[ModelFile]) -> None:
         sink.write(manifest(files))
         sink.flush()
         os.fsync(sink.fileno())
-    staging.chmod(0o755)
     for folder in (*(path for path in staging.rglob("*") if path.is_dir()), staging):
-        _fsync(folder)
+        fsync(folder)
 
 
 def _published(staging: Path, target: Path) -> StoredModel:
@@ -139,8 +128,8 @@ def _published(staging: Path, target: Path) -> StoredModel:
     except OSError:
         if not target.is_dir():  # else another process was first
             raise
-    _fsync(target.parent)
-    _fsync(target.parent.parent)
+    fsync(target.parent)
+    fsync(target.parent.parent)
     return _kept(target)
 
 
@@ -194,19 +183,3 @@ def _described(folder: Path) -> dict[str, Any]:
         return {"architecture": str(names[0]), "dimension": int(size)}
     except (OSError, ValueError, AttributeError, TypeError, LookupError):
         return {}
-
-
-def _sweep(place: Path) -> None:
-    """What a killed process left, but nothing that another one is copying now."""
-    for path in place.glob(f"{STAGING}*"):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _fsync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from importlib import import_module
-from typing import Any
+from collections.abc import Mapping
 
-Job = Callable[[Any], Any]
-"""JSON in, JSON out."""
+from gyre_runtime.worker import Worker, worker_of
 
 JOBS: Mapping[str, str] = {
     "score": "gyre_evaluation.adapters.metrics.scoring:score",
@@ -20,10 +17,9 @@ JOBS: Mapping[str, str] = {
     "page": "gyre_evaluation.adapters.reports.page:page",
     "track": "gyre_evaluation.adapters.mlflow_tracking:track",
 }
+SURROUNDINGS = {"MPLBACKEND": "svg", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def job(name: str) -> Job:
-    """Raises KeyError."""
-    module, _, function = JOBS[name].partition(":")
-    found: Job = getattr(import_module(module), function)
-    return found
+def new_worker(*, memory: int, seconds: float) -> Worker:
+    """memory: bytes it may use. seconds: longest time of a job."""
+    return worker_of(__name__, memory=memory, seconds=seconds, environment=SURROUNDINGS)

@@ -1,4 +1,4 @@
 """A process of its own for MLflow, which takes seconds and hundreds of megabytes to import.
 
-`process.py` is its parent's side, `__main__.py` the child's, `jobs.py` what it can do.
+`jobs.py` says what it can do; `gyre_runtime.worker` starts it and asks it.
 """

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from importlib import import_module
-from typing import Any
+from collections.abc import Mapping
 
-Job = Callable[[Any], Any]
-"""JSON in, JSON out."""
+from gyre_runtime.worker import Worker, worker_of
 
 JOBS: Mapping[str, str] = {
     name: f"gyre_retraining.adapters.mlflow_book:{name}"
@@ -21,10 +18,16 @@ JOBS: Mapping[str, str] = {
         "fetch",
     )
 }
+SURROUNDINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # seven take minutes; who asks tries again anyway
+}
 
 
-def job(name: str) -> Job:
-    """Raises KeyError."""
-    module, _, function = JOBS[name].partition(":")
-    found: Job = getattr(import_module(module), function)
-    return found
+def new_worker(
+    *, memory: int, seconds: float, environment: Mapping[str, str] | None = None
+) -> Worker:
+    """memory: bytes it may use. seconds: longest time of a job. environment: what it needs to
+    reach a server, such as credentials; of our own environment it sees nothing."""
+    given = {**SURROUNDINGS, **(environment or {})}
+    return worker_of(__name__, memory=memory, seconds=seconds, environment=given)
