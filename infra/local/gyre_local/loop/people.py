@@ -8,13 +8,14 @@ import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from gyre_client import Gyre
 from gyre_client.errors import GyreError, OverloadedError, TimedOutError, UnavailableError
 from gyre_client.judgements import Metric
 from gyre_client.models import AnswerDone, AnswerStarted, Hit
 
-from gyre_local.loop.material import Asked
+from gyre_local.loop.material import Asked, Rated
 from gyre_local.loop.records import Records, listed
 
 HELPFUL = Metric("helpful", "boolean", description="Did the answer help?")
@@ -22,6 +23,7 @@ USEFUL = Metric("useful", "boolean", level="chunk", description="Does the passag
 SHOWN = 5
 AT_ONCE = 4
 PAUSES = (1.0, 3.0, 10.0)
+One = TypeVar("One", Asked, Rated)
 
 
 class Manner(StrEnum):
@@ -61,6 +63,10 @@ class People:
             questions, lambda asked: patiently(lambda: self._judge(asked, manner)), done
         )
 
+    async def rate_all(self, rated: Sequence[Rated], done: Callable[[], None]) -> None:
+        """What people really said, of those passages that the platform shows for the question."""
+        await _some_at_once(rated, lambda one: patiently(lambda: self._rate(one)), done)
+
     async def use(self, questions: Sequence[Asked], until: Callable[[], bool]) -> None:
         """Asks and says whether it helped, again and again, until it is enough."""
         queue = itertools.cycle(questions)
@@ -77,13 +83,13 @@ class People:
 
     async def _visit(self, asked: Asked) -> None:
         person = self._person()
-        answer_id, done = await self._ask(asked, person)
+        answer_id, done = await self._ask(asked.question, person)
         await self._thumb(answer_id, person, is_right(asked, done))
 
     async def _judge(self, asked: Asked, manner: Manner) -> None:
         person = self._person()
         hits = await self.gyre.search(asked.question, collection=self.collection, top_k=SHOWN)
-        answer_id, done = await self._ask(asked, person)
+        answer_id, done = await self._ask(asked.question, person)
         record = await self.records.of(answer_id)
         shown = {one.chunk_id for one in record.retrieved_chunks}
         hits = [one for one in hits if one.chunk_id in shown]
@@ -96,11 +102,22 @@ class People:
         if correction and (manner is Manner.CARELESS or not right):
             await self._give(answer_id, "correction", correction, person)
 
-    async def _ask(self, asked: Asked, person: str) -> tuple[str, AnswerDone]:
+    async def _rate(self, rated: Rated) -> None:
+        person = self._person()
+        hits = await self.gyre.search(rated.question, collection=self.collection, top_k=SHOWN)
+        answer_id, _ = await self._ask(rated.question, person)
+        record = await self.records.of(answer_id)
+        shown = {one.chunk_id for one in record.retrieved_chunks}
+        for hit in hits:
+            said = rated.verdicts.get(hit.source_uri, ()) if hit.chunk_id in shown else ()
+            for place, good in enumerate(said, start=1):
+                await self._give(answer_id, USEFUL.name, good, f"{person}-{place}", hit.chunk_id)
+
+    async def _ask(self, question: str, person: str) -> tuple[str, AnswerDone]:
         """The answer's id and its end."""
         answer_id, done = "", None
         async for event in self.gyre.answer(
-            asked.question, collection=self.collection, end_user=person, conversation_id=person
+            question, collection=self.collection, end_user=person, conversation_id=person
         ):
             if isinstance(event, AnswerStarted):
                 answer_id = event.answer_id
@@ -159,13 +176,11 @@ async def patiently(work: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _some_at_once(
-    questions: Sequence[Asked],
-    work: Callable[[Asked], Awaitable[None]],
-    done: Callable[[], None],
+    questions: Sequence[One], work: Callable[[One], Awaitable[None]], done: Callable[[], None]
 ) -> None:
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(asked: Asked) -> None:
+    async def one(asked: One) -> None:
         async with gate:
             await work(asked)
             done()

@@ -123,6 +123,10 @@ async def judged(stage: Stage, company: Company, manner: Manner) -> None:
     questions = company.material.learn
     with stage.bar(f"{company.people.name}: questions asked and judged", len(questions)) as move:
         await company.people.judge_all(questions, manner, lambda: move(1))
+    rated = company.material.rated if manner is Manner.CAREFUL else ()
+    if rated:
+        with stage.bar(f"{company.people.name}: two people's ratings", len(rated)) as move:
+            await company.people.rate_all(rated, lambda: move(1))
 
 
 # --- training -------------------------------------------------------------------------------------
