@@ -145,7 +145,7 @@ async def test_one_is_forgotten_with_what_was_made_of_the_answers(room: Room) ->
     after = (await room.call("GetDataset", request)).dataset
     assert (after.content_hash, after.examples) == (before.content_hash, 2)
     (alert,) = (await room.call("ListAlerts", wire.ListAlertsRequest())).alerts
-    assert alert.end_user == ""
+    assert (alert.raised.end_user, len(alert.raised.answer_ids)) == ("", 3)
 
 
 async def test_what_comes_late_stays_out_and_what_comes_after_is_new(room: Room) -> None:
