@@ -91,7 +91,7 @@ async def test_answers_that_people_were_given_become_a_dataset(loop: Loop) -> No
         dataset = await recorded(gyre)
         target = Target(kind="recorded")
         run = await ended(gyre, await gyre.evaluation.start_run("live", target))
-    assert (dataset.examples, run.state, run.failures) == (1, "succeeded", 0)
+    assert (dataset.examples, run.state, run.failures) == (1, "succeeded", 0), run.detail
     async with loop.client("globex") as stranger:
         opened = await stranger.evaluation.open_dataset("live", recorded=AnswerFilter())
     assert opened.examples == 0
