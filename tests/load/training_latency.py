@@ -1,13 +1,14 @@
 """How much a training on the same machine slows answers down.
 
-    python -m tests.load.training_latency [--answers 40] [--rounds 3] [--rate 1] [--nice 10]
+    python -m tests.load.training_latency [--answers 40] [--rounds 3] [--rate 1] [--engine]
 
 NATS, Milvus Lite, Triton with the demo's models, and the services that an answer needs run as they
 do locally, over the demo knowledge base. Its questions are asked at a steady rate, whether or not
 earlier answers have come. In between a job trains the reference model as the retraining service
 starts it (`LocalJobs`; threads and niceness are the recipe's). Phases without and with it take
 turns, so that what else the machine does meets both; without it, it is stopped (SIGSTOP). Beside
-the quantiles stands the job's own pace, with answers and alone.
+the quantiles stands the job's own pace, with answers and alone. `--engine` asks the language model
+on Triton directly, for a machine that is too busy for the rest.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import grpc
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from gyre_client import Gyre
 from gyre_client.models import AnswerStarted
 from gyre_demo.questions import KNOWLEDGE_BASE, read_questions
 from gyre_local.settings import LocalSettings
@@ -39,6 +40,8 @@ from gyre_retraining.adapters.catalogue import CatalogueRecipes
 from gyre_retraining.adapters.jobs_local import LocalJobs
 from gyre_retraining.domain.jobs import JobState, Order
 
+from infra.triton.smoke.server import Wanted, served
+from tests.load.engine import Ours, endless, prompts_of
 from tests.load.report import Report, parser
 from tests.platform.documents import ingest
 from tests.platform.running import RunningPlatform
@@ -51,6 +54,9 @@ RECIPE, TRAINING = "language-citations", "beside-answers"
 ROWS, LISTED = 600, 8
 SECONDS = 600
 ALONE = 30.0
+WARM, WRITTEN = 10, 24
+# Asks the question of that number; seconds until the first text and until the end.
+Ask = Callable[[int], Awaitable[tuple[float, float]]]
 
 
 def main() -> None:
@@ -58,24 +64,61 @@ def main() -> None:
     report = Report("training_latency")
     with TemporaryDirectory() as folder:
         state = Path(folder)
-        platform = RunningPlatform(state / "platform", only=PROGRAMS)
-        try:
-            platform.start()
-            asyncio.run(measure(platform, Training(state / "jobs", asked), asked, report))
-        finally:
-            platform.stop()
+        training = Training(state / "jobs", asked)
+        answering = engine_alone(state) if asked.engine else platform_of(state)
+        asyncio.run(measure(answering, training, asked, report))
     report.save()
 
 
+@asynccontextmanager
+async def platform_of(state: Path) -> AsyncIterator[Ask]:
+    """Whole answers over the demo knowledge base."""
+    platform = RunningPlatform(state / "platform", only=PROGRAMS)
+    try:
+        await asyncio.to_thread(platform.start)
+        async with platform.client() as gyre:
+            files = [path for path in sorted(KNOWLEDGE_BASE.rglob("*")) if path.is_file()]
+            named = {one.relative_to(KNOWLEDGE_BASE).as_posix(): one.read_bytes() for one in files}
+            await ingest(gyre, named, "default")
+            asked = [one.question for one in read_questions() if one.answer]
+
+            async def ask(number: int) -> tuple[float, float]:
+                begin, first = time.perf_counter(), 0.0
+                async for event in gyre.answer(asked[number % len(asked)]):
+                    if not isinstance(event, AnswerStarted):
+                        first = first or time.perf_counter() - begin
+                return first, time.perf_counter() - begin
+
+            yield ask
+    finally:
+        await asyncio.to_thread(platform.stop)
+
+
+@asynccontextmanager
+async def engine_alone(state: Path) -> AsyncIterator[Ask]:
+    """The language model on Triton, nothing before it: equal work for each request."""
+    model = endless(LocalSettings().model_dir, state / "model")
+    with served(Wanted("torch", model), state) as server:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            ours, prompts = Ours(channel, server), prompts_of(64)
+
+            async def ask(number: int) -> tuple[float, float]:
+                begin = time.perf_counter()
+                answer = await ours.ask(prompts[number % len(prompts)], WRITTEN)
+                return answer.first, time.perf_counter() - begin
+
+            yield ask
+
+
 async def measure(
-    platform: RunningPlatform, training: Training, asked: argparse.Namespace, report: Report
+    answering: AbstractAsyncContextManager[Ask],
+    training: Training,
+    asked: argparse.Namespace,
+    report: Report,
 ) -> None:
-    async with platform.client() as gyre:
-        files = [path for path in sorted(KNOWLEDGE_BASE.rglob("*")) if path.is_file()]
-        named = {one.relative_to(KNOWLEDGE_BASE).as_posix(): one.read_bytes() for one in files}
-        await ingest(gyre, named, "default")
-        questions = Questions(gyre, asked.rate)
-        await questions.ask(len(questions.texts) // 4)
+    async with answering as ask:
+        questions = Questions(ask, asked.rate)
+        await questions.ask(WARM)
         await training.start()
         try:
             without, beside = await phases(questions, training, asked)
@@ -129,30 +172,25 @@ class Times:
 
 
 class Questions:
-    """The demo's, one after the other, so many a second."""
+    """One after the other, so many a second."""
 
-    def __init__(self, gyre: Gyre, rate: float) -> None:
-        self.texts = [one.question for one in read_questions() if one.answer]
-        random.Random(5).shuffle(self.texts)
-        self._gyre, self._rate, self._at = gyre, rate, 0
+    def __init__(self, ask: Ask, rate: float) -> None:
+        self._ask, self._rate, self._at = ask, rate, 0
 
     async def ask(self, count: int) -> Times:
         """Each begins when it is due, so that a slow answer delays no other one."""
         times = Times()
         async with asyncio.TaskGroup() as group:
             for _ in range(count):
-                group.create_task(self._one(self.texts[self._at % len(self.texts)], times))
+                group.create_task(self._one(self._at, times))
                 self._at += 1
                 await asyncio.sleep(1 / self._rate)
         return times
 
-    async def _one(self, question: str, times: Times) -> None:
-        begin, first = time.perf_counter(), 0.0
-        async for event in self._gyre.answer(question):
-            if not isinstance(event, AnswerStarted):
-                first = first or time.perf_counter() - begin
+    async def _one(self, number: int, times: Times) -> None:
+        first, done = await self._ask(number)
         times.first.append(first)
-        times.done.append(time.perf_counter() - begin)
+        times.done.append(done)
 
 
 class Training:
@@ -250,6 +288,7 @@ def _arguments() -> argparse.Namespace:
     arguments.add_argument("--answers", type=int, default=40, help="of each phase")
     arguments.add_argument("--rounds", type=int, default=3, help="phases of each kind")
     arguments.add_argument("--rate", type=float, default=1.0, help="questions a second")
+    arguments.add_argument("--engine", action="store_true", help="Triton's language model alone")
     arguments.add_argument("--nice", type=int, help="in place of the recipe's")
     arguments.add_argument("--threads", type=int, help="in place of the recipe's")
     return arguments.parse_args()
