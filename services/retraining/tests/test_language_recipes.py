@@ -137,8 +137,8 @@ def test_a_choice_is_learnt_whatever_else_is_likely(make_job: MakeJob, tiny_mode
     after = served(job.output)
     yes, no = (certainty(after.model, after.tokenizer, answer) for answer in ("yes", "no"))
     assert yes > 9 * no
-    assert losses(job)[0] == pytest.approx(0.69, abs=0.2)  # of two, not of the whole vocabulary
-    assert found["metrics"]["eval_loss"] < 0.1
+    assert losses(job)[0] < 3  # of two tokens; over the whole vocabulary it begins far higher
+    assert found["metrics"]["eval_loss"] < 0.2
 
 
 def test_answers_that_choose_nothing_teach_no_choice(make_job: MakeJob, tiny_model: Path) -> None:
