@@ -185,11 +185,15 @@ async def embedding_turn(
     with stage.timed(turn, "server"), stage.bar("put on the model server", None):
         index = await _new_index(stage, company, before)
     stage.say(f"  follow it: gyre index show {index.reindex_id}")
-    with stage.timed(turn, "index"), stage.bar("index filled", index.chunks_total) as move:
+    with stage.timed(turn, "index"), stage.bar("index filled", index.chunks_total or None) as move:
         while index.state == "filling":
             await asyncio.sleep(LOOK)
             index = await company.gyre.indexes.get(index.reindex_id)
-            move(completed=index.chunks_done, total=index.chunks_total, note=index.detail)
+            move(
+                completed=index.chunks_done,
+                total=index.chunks_total or None,
+                note=index.detail,
+            )
     with stage.timed(turn, "gate"), stage.bar("compared on held-back questions", None) as move:
         async with asyncio.timeout(stage.patience):
             while index.state == "ready":
