@@ -15,10 +15,10 @@ from gyre_local.loop.table import Turn
 
 SENTENCES, FEWER = 8, 6
 POLICY = f"""workload: answer
-minimum: 20
+minimum: 10
 fixed:
   dataset: {DATASET}
-  limit: 20
+  limit: 16
   metrics:
     groundedness: {{margin: 0.2}}
 """
