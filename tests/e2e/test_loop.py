@@ -40,7 +40,8 @@ CAREFUL, CARELESS = TENANTS
 PROGRAMS = ("nats", "milvus", "triton", "provisioner", *SERVICES)
 QUESTIONS = 24
 PATIENCE = 600.0
-FEW = {"data.minimum_rows": "5"}
+# Two threads wait for each other where others use the cores: minutes for a step.
+FEW = {"data.minimum_rows": "5", "limits.threads": "1"}
 TINY = FEW | {"training.max_steps": "2"}
 RUINED = FEW | {"training.max_steps": "8", "training.learning_rate": "1.0e-3"}
 
