@@ -24,6 +24,7 @@ PROVIDERS = {
     "opentelemetry": {"opentelemetry-api"},
     "opentelemetry.exporter": {"opentelemetry-exporter-otlp-proto-grpc"},
     "opentelemetry.sdk": {"opentelemetry-sdk"},
+    "calibration": set(),  # programs beside the inference service
     "tests": set(),
     "triton_python_backend_utils": set(),  # Triton's own, inside the server
     "tensorrt_llm": set(),  # in its own container, and as a stand-in of tests
