@@ -1,4 +1,4 @@
-"""Experiments: start, list, stop."""
+"""Experiments: start, look at, list, stop."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # the asynchronous stub is a type alone
 Experiment = Mapping[str, Any]
 """Fields by the names of `gyre.inference.v1.Experiment`."""
 
+KnownExperiment = Mapping[str, Any]
+"""Fields by the names of `gyre.inference.v1.GetExperimentResponse`."""
+
 
 class Experiments:
     """The caller's experiments. Every method raises GyreError."""
@@ -34,6 +37,13 @@ class Experiments:
         with raising(self._address):
             reply = await self._stub.StartExperiment(request, **self._call)
         return _read(reply.experiment)
+
+    async def get(self, experiment_id: str) -> KnownExperiment:
+        """With what is known of its variants, and their shares over time."""
+        request = service_pb2.GetExperimentRequest(experiment_id=experiment_id)
+        with raising(self._address):
+            reply = await self._stub.GetExperiment(request, **self._call)
+        return MessageToDict(reply, preserving_proto_field_name=True)
 
     async def list(self, *, running: bool = False) -> AsyncIterator[Experiment]:
         """Newest first."""

@@ -54,6 +54,7 @@ from gyre_inference.use_cases.rollouts.trained import RollOutTrained
 from gyre_inference.use_cases.stories import Neighbours, Stories
 from gyre_inference.use_cases.sweeping import Sweeper
 from gyre_inference.use_cases.throttling import Throttling
+from gyre_inference.use_cases.weighing import Weigher
 
 NAME = "inference"
 Connections = list[AbstractAsyncContextManager[Any]]
@@ -63,6 +64,7 @@ _HEARD_BY_EVERY_PROCESS = (
     events_pb2.ChainPromoted,
     events_pb2.ExperimentStarted,
     events_pb2.ExperimentStopped,
+    events_pb2.ExperimentReweighted,
     events_pb2.RolloutStarted,
     events_pb2.RolloutChanged,
 )
@@ -126,6 +128,7 @@ def build(
     shelf = shelf or _shelf(settings)
     driver = _driver(settings, Hands(neighbours.rollouts, neighbours.model, server, shelf), stories)
     reconciler = _reconciler(settings, neighbours, server, shelf)
+    weigher = _weigher(settings, neighbours, stories)
     sweeper = Sweeper(runs, kept=settings.chain_runs_kept, failed=_failed)
     return Service(
         settings,
@@ -141,6 +144,7 @@ def build(
             stories.observer.run,
             stories.shadows.run,
             driver.run,
+            weigher.run,
             reconciler.run,
             *([trained.run] if trained else []),
         ],
@@ -198,6 +202,11 @@ def _driver(settings: Settings, hands: Hands, stories: Stories) -> Driver:
         look=settings.rollout_poll, gate=settings.rollout_gate, longest=settings.rollout_longest
     )
     return Driver(hands, stories.in_force.refresh, patience, failed=_not_rolled_out)
+
+
+def _weigher(settings: Settings, to: Neighbours, stories: Stories) -> Weigher:
+    changed, pause = stories.in_force.refresh, settings.experiment_pause
+    return Weigher(to.experiments, changed, pause=pause, failed=_not_weighed)
 
 
 def _trained(settings: Settings, to: Neighbours, stories: Stories) -> RollOutTrained:
@@ -305,6 +314,10 @@ def _not_looked(error: Exception) -> None:
 
 def _not_erased(error: Exception) -> None:
     _log.warning("erasure_not_advanced", error=repr(error)[:500])
+
+
+def _not_weighed(error: Exception) -> None:
+    _log.warning("experiments_not_weighed", error=repr(error))
 
 
 def _not_rolled_out(error: Exception) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from gyre_inference.domain.allocation import Weighing
 from gyre_inference.domain.chain_runs import ChainRun, RunEnding, RunHeader, StepRecord
 from gyre_inference.domain.erasures import Erasure, ErasureRequest, Forgotten
 from gyre_inference.domain.experiments import Experiment
@@ -174,7 +175,12 @@ class Experiments(Protocol):
         ...
 
     async def stop(self, tenant: str, experiment_id: str, author: str) -> Experiment:
-        """Durable, and said; one that is stopped stays as it is. Raises `NotFound`."""
+        """Durable, and said; one that is stopped stays as it is. What judgements came to is its
+        last weighing, and they are forgotten. Raises `NotFound`."""
+        ...
+
+    async def get(self, tenant: str, experiment_id: str) -> Experiment:
+        """Raises `NotFound`."""
         ...
 
     async def list(
@@ -185,6 +191,29 @@ class Experiments(Protocol):
 
     async def changes(self, since: int) -> Sequence[tuple[str, Experiment]]:
         """Tenant and experiment, of those changed after revision `since`, oldest change first."""
+        ...
+
+    async def adaptive(self) -> Sequence[tuple[str, Experiment]]:
+        """Of all tenants, those that run and whose shares move."""
+        ...
+
+    async def observe(self, observations: Sequence[Observation]) -> None:
+        """Of one experiment, those that its allocation counts; the first one of a unit counts for a
+        variant. Durable when it returns; may be repeated."""
+        ...
+
+    async def sums(self, tenant: str, experiment_id: str) -> Mapping[str, Arm]:
+        """What was observed of a running one, by variant, without judgements that do not count any
+        more: see `Rollouts.doubt`."""
+        ...
+
+    async def reweigh(self, tenant: str, experiment_id: str, weighing: Weighing) -> bool:
+        """Durable, and said. False where it is not the next one of a running experiment: another
+        process was faster."""
+        ...
+
+    async def weighings(self, tenant: str, experiment_id: str, limit: int) -> Sequence[Weighing]:
+        """Newest first."""
         ...
 
 
@@ -350,8 +379,9 @@ class Rollouts(Protocol):
         ...
 
     async def doubt(self, tenant: str, doubt: Doubt) -> None:
-        """Kept while a rollout of the tenant runs; may come before its judgement. Durable when it
-        returns; may be repeated, and an older word changes nothing."""
+        """Kept while a rollout of the tenant runs, or an experiment whose shares move; may come
+        before its judgement. Durable when it returns; may be repeated, and an older word changes
+        nothing."""
         ...
 
     async def seconds(self, tenant: str, rollout_id: str) -> Sequence[float]:

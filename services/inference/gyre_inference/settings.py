@@ -73,6 +73,8 @@ class Settings(RuntimeSettings):
     """How long answers that are being given when a person is to be forgotten may still take; then
     their records are erased, too."""
 
+    experiment_pause: float = Field(default=30.0, gt=0)
+    """How long shares of an experiment stay before judgements may move them again."""
     rollout_metrics: tuple[str, ...] = ("feedback.helpful",)
     """Judged metrics that decide where a rollout names none (JSON list): `feedback.NAME` or
     `evaluation.NAME`, with `-` before them where less is better."""

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from google.protobuf.json_format import ParseDict
 from gyre.inference.v1 import experiment_pb2, prompt_pb2
@@ -46,10 +47,13 @@ async def test_the_prompt_of_the_page_is_rendered_with_the_nearest_example(world
     assert messages[-1].content.endswith("Request: Is my (7) phone broken?")
 
 
-async def test_the_experiment_of_the_page_starts(world: World) -> None:
-    data = yaml.safe_load(blocks("prompts.md")["tone-march"])
+@pytest.mark.parametrize("name", ["tone-march", "tone-april"])
+async def test_the_experiments_of_the_page_start(world: World, name: str) -> None:
+    data = yaml.safe_load(blocks("prompts.md")[name])
     wanted = wire.experiment_of(ParseDict(data, experiment_pb2.Experiment()), "ada")
-    assert (await world.stories.experiments.start("acme", wanted)).start is not None
+    started = await world.stories.experiments.start("acme", wanted)
+    assert started.start is not None
+    assert wire.experiment_of(wire.experiment(started), "ada").content == wanted.content
 
 
 async def test_the_chain_of_the_page_answers_or_opens_a_ticket(world: World) -> None:

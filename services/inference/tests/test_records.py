@@ -44,6 +44,7 @@ def answer() -> AnswerRecord:
         chain_version="1",
         experiment="e",
         variant="v",
+        variant_share=0.5,
         prompt_name="answer",
         prompt_version="1",
         prompt_arguments={"question": '"q"'},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -11,9 +12,11 @@ from rich.table import Table
 from gyre_client.cli.output import Json, console, print_json, run
 from gyre_client.cli.versioned import values_of
 from gyre_client.client import Gyre
-from gyre_client.experiments import Experiment
+from gyre_client.experiments import Experiment, KnownExperiment
 
-app = typer.Typer(help="Start, list and stop experiments.", no_args_is_help=True)
+_WIDTH = 20
+
+app = typer.Typer(help="Start, look at, list and stop experiments.", no_args_is_help=True)
 
 
 @app.command("start")
@@ -40,6 +43,18 @@ def list_experiments(
     run(_list(running, as_json))
 
 
+@app.command("show")
+def show_experiment(
+    experiment_id: Annotated[str, typer.Argument(help="Id from `gyre experiments list`.")],
+    as_json: Json = False,
+) -> None:
+    """Show what is known of each variant, and shares over time.
+
+    Example: gyre experiments show tone
+    """
+    run(_show(experiment_id, as_json))
+
+
 @app.command("stop")
 def stop_experiment(
     experiment_id: Annotated[str, typer.Argument(help="Id from `gyre experiments list`.")],
@@ -63,6 +78,17 @@ async def _list(running: bool, as_json: bool) -> None:
         _print([one async for one in gyre.experiments.list(running=running)], as_json)
 
 
+async def _show(experiment_id: str, as_json: bool) -> None:
+    async with Gyre() as gyre:
+        found = await gyre.experiments.get(experiment_id)
+    if as_json:
+        print_json(found)
+        return
+    _print([found["experiment"]], as_json=False)
+    if "known" in found:
+        _print_known(found)
+
+
 async def _stop(experiment_id: str, as_json: bool) -> None:
     async with Gyre() as gyre:
         _print([await gyre.experiments.stop(experiment_id)], as_json)
@@ -84,3 +110,36 @@ def _print(experiments: list[Experiment], as_json: bool) -> None:
             one.get("stop_time", "runs"),
         )
     console.print(table)
+
+
+def _print_known(found: KnownExperiment) -> None:
+    allocation = found["experiment"]["allocation"]
+    console.print(
+        f"{allocation['method']} on {allocation['metric']}, "
+        f"at least {allocation['floor']:.0%} each, "
+        f"after {allocation['minimum']} judgements of each"
+    )
+    table = Table("variant", "share", "judgements", "mean", "95 % of belief", "best with")
+    for one in found["known"]["variants"]:
+        table.add_row(
+            one["name"],
+            f"{one['share']:.1%}",
+            one.get("count", "0"),
+            f"{one.get('mean', 0):.3f}" if "count" in one else "",
+            f"{one['low']:.3f} to {one['high']:.3f}",
+            f"{one.get('best', 0):.1%}",
+        )
+    console.print(table)
+    for line in _shares(found.get("weighings", ())):
+        console.print(line)
+
+
+def _shares(weighings: list[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each time, oldest first, each variant with a bar."""
+    for one in reversed(weighings):
+        shares = (
+            f"{variant['name']} {variant['share']:>6.1%} "
+            f"{'█' * round(variant['share'] * _WIDTH):<{_WIDTH}}"
+            for variant in one["variants"]
+        )
+        yield f"{one['number']:>4} {one['weigh_time'][:19]}Z  {'  '.join(shares)}"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from gyre_inference.domain.allocation import Weighing
 from gyre_inference.domain.experiments import Experiment, unchanged
 from gyre_inference.domain.faults import Conflict, Fault, NotFound
 from gyre_inference.domain.registry import PLATFORM, Holdings, Key, Kind, Move, Version
+from gyre_inference.domain.rollouts import PREFIX, Doubt, Observation
+from gyre_inference.domain.sequential import Arm
 from gyre_inference.ports import LabelChange
 
 
@@ -152,10 +155,13 @@ class MemoryShelf:
 
 @dataclass
 class MemoryExperiments:
-    """See `Experiments`; it shares the revision of a registry."""
+    """See `Experiments`; it shares the revision of a registry, and rollouts its doubts."""
 
     registry: MemoryRegistry
     known: dict[tuple[str, str], tuple[Experiment, int]] = field(default_factory=dict)
+    observed: dict[tuple[str, str, str, str], tuple[float, str]] = field(default_factory=dict)
+    doubts: dict[tuple[str, str], Doubt] = field(default_factory=dict)
+    weighed: dict[tuple[str, str], list[Weighing]] = field(default_factory=dict)
 
     async def start(self, tenant: str, experiment: Experiment) -> Experiment:
         """See `Experiments`."""
@@ -165,14 +171,29 @@ class MemoryExperiments:
         for (owner, name), (other, _) in self.known.items():
             if owner == tenant and other.workload == experiment.workload and other.stop is None:
                 raise Conflict(f"the experiment {name!r} runs for {other.workload!r}")
-        return self._keep(tenant, replace(experiment, start=datetime.now(UTC), stop=None))
+        return self._keep(
+            tenant, replace(experiment, start=datetime.now(UTC), stop=None, weighing=None)
+        )
 
     async def stop(self, tenant: str, experiment_id: str, author: str) -> Experiment:
         """See `Experiments`."""
+        known = await self.get(tenant, experiment_id)
+        if known.stop:
+            return known
+        stopped = known.stopped(await self.sums(tenant, experiment_id), datetime.now(UTC))
+        if stopped.weighing is not None:
+            self._add(tenant, experiment_id, stopped.weighing)
+            for place in [one for one in self.observed if one[:2] == (tenant, experiment_id)]:
+                del self.observed[place]
+        self._keep(tenant, stopped)
+        self.forget_doubts(tenant)
+        return stopped
+
+    async def get(self, tenant: str, experiment_id: str) -> Experiment:
+        """See `Experiments`."""
         if (tenant, experiment_id) not in self.known:
             raise NotFound(f"no experiment {experiment_id!r}")
-        known, _ = self.known[tenant, experiment_id]
-        return known if known.stop else self._keep(tenant, replace(known, stop=datetime.now(UTC)))
+        return self.known[tenant, experiment_id][0]
 
     async def list(
         self, tenant: str, running: bool, offset: int, limit: int
@@ -187,9 +208,68 @@ class MemoryExperiments:
         newer = [(r, owner, one) for (owner, _), (one, r) in self.known.items() if r > since]
         return [(owner, one) for _, owner, one in sorted(newer, key=lambda each: each[0])]
 
+    async def adaptive(self) -> Sequence[tuple[str, Experiment]]:
+        """See `Experiments`."""
+        running = ((owner, one) for (owner, _), (one, _) in self.known.items() if not one.stop)
+        return [(owner, one) for owner, one in running if one.allocation is not None]
+
+    async def observe(self, observations: Sequence[Observation]) -> None:
+        """See `Experiments`."""
+        for seen in observations:
+            known, _ = self.known.get((seen.tenant, seen.rollout_id), (None, 0))
+            value = known.read(seen.arm, seen.metric, seen.value) if known else None
+            if value is not None:
+                place = seen.tenant, seen.rollout_id, seen.arm, seen.unit
+                self.observed.setdefault(place, (value, seen.source))
+
+    async def sums(self, tenant: str, experiment_id: str) -> Mapping[str, Arm]:
+        """See `Experiments`."""
+        found: dict[str, Arm] = {}
+        for (owner, one, variant, _), (value, source) in self.observed.items():
+            doubt = self.doubts.get((tenant, source))
+            if (owner, one) == (tenant, experiment_id) and (doubt is None or doubt.counts):
+                known = found.get(variant, Arm())
+                found[variant] = Arm(known.count + 1, known.total + value)
+        return found
+
+    async def reweigh(self, tenant: str, experiment_id: str, weighing: Weighing) -> bool:
+        """See `Experiments`."""
+        known, _ = self.known[tenant, experiment_id]
+        if known.stop or known.next_number != weighing.number:
+            return False
+        self._add(tenant, experiment_id, weighing)
+        self._keep(tenant, replace(known, weighing=weighing))
+        return True
+
+    async def weighings(self, tenant: str, experiment_id: str, limit: int) -> Sequence[Weighing]:
+        """See `Experiments`."""
+        return self.weighed.get((tenant, experiment_id), [])[::-1][:limit]
+
+    def doubt(self, tenant: str, doubt: Doubt) -> None:
+        """See `Rollouts`."""
+        known = self.doubts.get((tenant, doubt.feedback_id))
+        stale = known and (known.revision, known.rank) >= (doubt.revision, doubt.rank)
+        if not stale and self._matter(tenant):
+            self.doubts[tenant, doubt.feedback_id] = doubt
+
+    def forget_doubts(self, tenant: str) -> None:
+        """Once nothing of the tenant counts judgements."""
+        if not self._matter(tenant):
+            self.doubts = {key: one for key, one in self.doubts.items() if key[0] != tenant}
+
     def replace(self, tenant: str, experiment: Experiment, stopped: bool) -> None:
         """Other weights, or its end: what a rollout does to its own."""
         self._keep(tenant, replace(experiment, stop=datetime.now(UTC) if stopped else None))
+
+    def _matter(self, tenant: str) -> bool:
+        return any(
+            one.allocation or name.startswith(PREFIX)
+            for (owner, name), (one, _) in self.known.items()
+            if owner == tenant and not one.stop
+        )
+
+    def _add(self, tenant: str, experiment_id: str, weighing: Weighing) -> None:
+        self.weighed.setdefault((tenant, experiment_id), []).append(weighing)
 
     def _keep(self, tenant: str, experiment: Experiment) -> Experiment:
         self.registry.newest += 1

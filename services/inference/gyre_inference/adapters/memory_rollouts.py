@@ -41,7 +41,6 @@ class MemoryRollouts:
     observed: dict[tuple[str, str, int, str, str], tuple[str, float, str]] = field(
         default_factory=dict
     )
-    doubts: dict[Place, Doubt] = field(default_factory=dict)
     compared: dict[Place, dict[str, Pair]] = field(default_factory=dict)
     held: dict[Place, tuple[str, float]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
@@ -137,7 +136,7 @@ class MemoryRollouts:
         """See `Rollouts`."""
         found: dict[tuple[str, str], Arm] = {}
         for (owner, one, at, metric, _), (arm, value, source) in self.observed.items():
-            doubt = self.doubts.get((tenant, source))
+            doubt = self.experiments.doubts.get((tenant, source))
             counts = doubted or doubt is None or doubt.counts
             if (owner, one, at) == (tenant, rollout_id, step) and counts:
                 known = found.get((metric, arm), Arm())
@@ -146,10 +145,7 @@ class MemoryRollouts:
 
     async def doubt(self, tenant: str, doubt: Doubt) -> None:
         """See `Rollouts`."""
-        known = self.doubts.get((tenant, doubt.feedback_id))
-        stale = known and (known.revision, known.rank) >= (doubt.revision, doubt.rank)
-        if not stale and any(one.tenant == tenant for one in await self.running()):
-            self.doubts[tenant, doubt.feedback_id] = doubt
+        self.experiments.doubt(tenant, doubt)
 
     async def seconds(self, tenant: str, rollout_id: str) -> Sequence[float]:
         """See `Rollouts`."""
@@ -209,10 +205,7 @@ class MemoryRollouts:
         place = rollout.tenant, rollout.rollout_id
         self.compared.pop(place, None)
         self.words.pop(place, None)
-        if not any(
-            one.tenant == rollout.tenant and not one.is_over for one, _ in self.known.values()
-        ):
-            self.doubts = {key: one for key, one in self.doubts.items() if key[0] != rollout.tenant}
+        self.experiments.forget_doubts(rollout.tenant)
         self.observed = {key: one for key, one in self.observed.items() if key[:2] != place}
 
     def _keep(self, rollout: Rollout) -> None:

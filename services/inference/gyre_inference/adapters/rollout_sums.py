@@ -9,9 +9,8 @@ import sqlalchemy as sa
 from gyre_runtime.database.transaction import insert_ignore
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gyre_inference.adapters.rollout_doubts import forget_doubts
+from gyre_inference.adapters.rollout_doubts import forget_doubts, is_doubted
 from gyre_inference.adapters.tables import (
-    rollout_doubts,
     rollout_gates,
     rollout_observations,
     rollout_pairs,
@@ -52,19 +51,14 @@ async def sums_of(
     connection: AsyncConnection, tenant: str, rollout_id: str, step: int, doubted: bool
 ) -> Mapping[tuple[str, str], Arm]:
     """See `Rollouts`."""
-    table, doubts = rollout_observations, rollout_doubts
+    table = rollout_observations
     query = (
         sa.select(table.c.metric, table.c.arm, sa.func.count(), sa.func.sum(table.c.value))
         .where(table.c.tenant == tenant, table.c.rollout_id == rollout_id, table.c.step == step)
         .group_by(table.c.metric, table.c.arm)
     )
     if not doubted:
-        out = sa.select(doubts.c.feedback_id).where(
-            doubts.c.tenant == tenant,
-            doubts.c.feedback_id == table.c.source,
-            sa.not_(doubts.c.counts),
-        )
-        query = query.where(sa.not_(out.exists()))
+        query = query.where(sa.not_(is_doubted(tenant, table.c.source)))
     rows = (await connection.execute(query)).all()
     return {(metric, arm): Arm(int(count), float(total)) for metric, arm, count, total in rows}
 

@@ -98,6 +98,27 @@ experiments = sa.Table(
     sa.Index("experiments_by_revision", "revision"),
 )
 
+experiment_observations = sa.Table(
+    "experiment_observations",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("experiment_id", sa.String(64), primary_key=True),
+    sa.Column("variant", sa.String(64), primary_key=True),
+    sa.Column("unit", sa.String(192), primary_key=True),
+    sa.Column("value", sa.Float, nullable=False),
+    sa.Column("observe_time", sa.Float, nullable=False),
+    sa.Column("source", sa.String(128), nullable=False),
+)
+
+experiment_weighings = sa.Table(
+    "experiment_weighings",
+    metadata,
+    sa.Column("tenant", sa.String(64), primary_key=True),
+    sa.Column("experiment_id", sa.String(64), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+
 throttles = sa.Table(
     "throttles",
     metadata,

@@ -61,6 +61,7 @@ class RunHeader:
     start: datetime
     experiment: str = ""
     variant: str = ""
+    variant_share: float = 0.0
 
 
 @dataclass(frozen=True)

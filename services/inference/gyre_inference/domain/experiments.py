@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
+from gyre_inference.domain.allocation import (
+    Allocation,
+    Weighing,
+    allocation_violations,
+    moved,
+    weighed,
+)
 from gyre_inference.domain.faults import Conflict
 from gyre_inference.domain.generation import Parameters
 from gyre_inference.domain.record import Labels
 from gyre_inference.domain.registry import NAME, message_violations
 from gyre_inference.domain.requests import Violations, parameter_violations
+from gyre_inference.domain.sequential import Arm
 
 _VARIANTS = 16
 
@@ -39,7 +47,8 @@ class Variant:
 
 @dataclass(frozen=True)
 class Experiment:
-    """workload: `answer`, `generate` or a chain's name. stop: None while it runs."""
+    """workload: `answer`, `generate` or a chain's name. stop: None while it runs. allocation: None
+    where shares stay; weighing: None while they are as the weights say."""
 
     experiment_id: str
     workload: str
@@ -49,22 +58,65 @@ class Experiment:
     author: str = ""
     start: datetime | None = None
     stop: datetime | None = None
+    allocation: Allocation | None = None
+    weighing: Weighing | None = None
 
     @property
     def content(self) -> Experiment:
         """What the client said, without what the service added."""
-        return replace(self, author="", start=None, stop=None)
+        return replace(self, author="", start=None, stop=None, weighing=None)
+
+    @property
+    def declared(self) -> Mapping[str, float]:
+        """Share of each variant by the weights, in their order."""
+        total = sum(variant.weight for variant in self.variants)
+        return {variant.name: variant.weight / total for variant in self.variants}
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Those in force."""
+        if self.weighing is None:
+            return self.declared
+        return {one.name: one.share for one in self.weighing.variants}
 
     def variant_for(self, labels: Labels, otherwise: str) -> Variant:
-        """The same for the same conversation or end user; `otherwise` stands in for both."""
+        """The same for the same conversation or end user while shares stay; where they move, those
+        between the old and the new borders change. `otherwise` stands in for both."""
         place = _place(self.experiment_id, self._unit(labels) or otherwise)
-        total = sum(variant.weight for variant in self.variants)
+        shares = self.shares
         upto = 0.0
         for variant in self.variants:
-            upto += variant.weight / total
+            upto += shares[variant.name]
             if place < upto:
                 return variant
-        return next(one for one in reversed(self.variants) if one.weight > 0)
+        return next(one for one in reversed(self.variants) if shares[one.name] > 0)
+
+    def read(self, variant: str, metric: str, value: float) -> float | None:
+        """More being better; None where the judgement does not count."""
+        if self.allocation is None or self.stop or variant not in self.declared:
+            return None
+        return self.allocation.read(metric, value)
+
+    def known(self, sums: Mapping[str, Arm], now: datetime) -> Weighing:
+        """What judgements say, at the shares in force. sums: by variant."""
+        return Weighing(0, now, weighed(self.shares, sums))
+
+    def reweighted(self, sums: Mapping[str, Arm], now: datetime) -> Weighing | None:
+        """The shares that are to be in force next; None where they stay."""
+        if self.allocation is None:
+            return None
+        variants = moved(self.allocation, self.declared, weighed(self.shares, sums))
+        return None if variants is None else Weighing(self.next_number, now, variants)
+
+    @property
+    def next_number(self) -> int:
+        """Of the weighing to come."""
+        return self.weighing.number + 1 if self.weighing else 1
+
+    def stopped(self, sums: Mapping[str, Arm], now: datetime) -> Experiment:
+        """At its stop, with what is known of it."""
+        last = replace(self.known(sums, now), number=self.next_number) if self.allocation else None
+        return replace(self, stop=now, weighing=last)
 
     def _unit(self, labels: Labels) -> str:
         if self.sticky_by is StickyBy.CONVERSATION:
@@ -99,6 +151,9 @@ def experiment_violations(experiment: Experiment) -> Violations:
     weights = [variant.weight for variant in variants]
     if any(not math.isfinite(weight) or weight < 0 for weight in weights) or not sum(weights):
         yield "variants", "weights must be at least 0, and one above it"
+    elif experiment.allocation is not None:
+        shares = [weight / sum(weights) for weight in weights]
+        yield from allocation_violations(experiment.allocation, shares)
     yield from message_violations(experiment.message)
     for place, variant in enumerate(variants):
         yield from _variant(experiment, place, variant)

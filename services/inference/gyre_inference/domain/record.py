@@ -99,6 +99,7 @@ class AnswerRecord:
     chain_version: str = ""
     experiment: str = ""
     variant: str = ""
+    variant_share: float = 0.0
     prompt_name: str = ""
     prompt_version: str = ""
     prompt_arguments: Mapping[str, str] = field(default_factory=dict)

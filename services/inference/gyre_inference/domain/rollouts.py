@@ -127,8 +127,9 @@ class Change:
 
 @dataclass(frozen=True)
 class Observation:
-    """Something that one answer came to. unit: who counts once for the metric. metric `seconds`:
-    how long the answer took. source: the judgement that says so; empty where nobody judged."""
+    """Something that one answer came to. rollout_id: or that of another experiment, whose variants
+    are the arms. unit: who counts once for the metric. metric `seconds`: how long the answer took.
+    source: the judgement that says so; empty where nobody judged."""
 
     tenant: str
     rollout_id: str

@@ -14,6 +14,7 @@ ROLES = {
     "StartExperiment": _WRITERS,
     "ListExperiments": _READERS,
     "StopExperiment": _WRITERS,
+    "GetExperiment": _READERS,
 }
 
 
@@ -57,3 +58,15 @@ class ExperimentServicer(service_pb2_grpc.ExperimentServiceServicer):
                 caller.tenant, request.experiment_id, caller.principal
             )
         return service_pb2.StopExperimentResponse(experiment=wire.experiment(stopped))
+
+    async def GetExperiment(
+        self, request: service_pb2.GetExperimentRequest, context: Context
+    ) -> service_pb2.GetExperimentResponse:
+        """One."""
+        with faults_as_status():
+            found = await self._experiments.get(caller_of(context).tenant, request.experiment_id)
+        return service_pb2.GetExperimentResponse(
+            experiment=wire.experiment(found.experiment),
+            known=None if found.known is None else wire.weighing(found.known),
+            weighings=map(wire.weighing, found.weighings),
+        )

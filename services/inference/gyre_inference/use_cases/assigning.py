@@ -18,7 +18,11 @@ def assigned(in_force: InForce, workload: str, choice: Choice, ledger: Ledger) -
     if experiment is None or not choice.is_free or ledger.labels.is_a_runs:
         return choice
     variant = experiment.variant_for(ledger.labels, ledger.answer_id)
-    ledger.know(experiment=experiment.experiment_id, variant=variant.name)
+    ledger.know(
+        experiment=experiment.experiment_id,
+        variant=variant.name,
+        variant_share=experiment.shares[variant.name],
+    )
     return choice.over(chosen_by(variant))
 
 

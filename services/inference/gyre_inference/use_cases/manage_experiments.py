@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from gyre_inference.domain.allocation import Weighing
 from gyre_inference.domain.experiments import Experiment, Variant, experiment_violations
 from gyre_inference.domain.faults import Conflict, InvalidRequest, NotFound
 from gyre_inference.domain.policy import Policy
@@ -13,6 +17,16 @@ from gyre_inference.ports import Experiments
 from gyre_inference.use_cases.in_force import InForce
 
 _OWN = ("answer", "generate")
+_WEIGHINGS = 200
+
+
+@dataclass(frozen=True)
+class KnownExperiment:
+    """known: None without an allocation. weighings: newest first."""
+
+    experiment: Experiment
+    known: Weighing | None
+    weighings: Sequence[Weighing]
 
 
 class ManageExperiments:
@@ -50,6 +64,16 @@ class ManageExperiments:
         stopped = await self._experiments.stop(tenant, experiment_id, author)
         await self._changed()
         return stopped
+
+    async def get(self, tenant: str, experiment_id: str) -> KnownExperiment:
+        """With what judgements say, at the shares in force. Raises `NotFound`."""
+        one = await self._experiments.get(tenant, experiment_id)
+        known = None if one.allocation is None else one.weighing
+        if one.allocation is not None and one.stop is None:
+            sums = await self._experiments.sums(tenant, experiment_id)
+            known = await asyncio.to_thread(one.known, sums, datetime.now(UTC))
+        weighings = await self._experiments.weighings(tenant, experiment_id, _WEIGHINGS)
+        return KnownExperiment(one, known, weighings)
 
     async def list(
         self, tenant: str, running: bool, offset: int, limit: int

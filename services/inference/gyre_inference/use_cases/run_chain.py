@@ -128,7 +128,12 @@ class RunChain:
         if experiment is None or header.labels.is_a_runs:
             return header
         variant = experiment.variant_for(header.labels, header.answer_id)
-        return replace(header, experiment=experiment.experiment_id, variant=variant.name)
+        return replace(
+            header,
+            experiment=experiment.experiment_id,
+            variant=variant.name,
+            variant_share=experiment.shares[variant.name],
+        )
 
     async def _run(
         self, known: ChainRun, request: ChainRequest, caller: Caller, holder: str
@@ -141,6 +146,7 @@ class RunChain:
             chain_run_id=header.chain_run_id,
             experiment=header.experiment,
             variant=header.variant,
+            variant_share=header.variant_share,
             question=str(header.inputs.get("question", "")),
         )
         async with failures_kept(self._records, ledger):

@@ -102,7 +102,7 @@ class Stories:
         )
         self.experiments = ManageExperiments(to.experiments, self.in_force, policy, changed)
         self.rollouts = ManageRollouts(to.rollouts, self.in_force, policy, changed)
-        self.hearing = HearJudgements(to.rollouts)
+        self.hearing = HearJudgements(to.rollouts, to.experiments)
         self.gates = HearGates(to.rollouts)
 
     async def begin(self, files: Sequence[BuiltInFile]) -> None:

@@ -10,7 +10,7 @@ from gyre_inference.wire.answers import (
     usage,
 )
 from gyre_inference.wire.chains import chain_run, data_of, step_record, value
-from gyre_inference.wire.experiments import experiment, experiment_of
+from gyre_inference.wire.experiments import experiment, experiment_of, weighing
 from gyre_inference.wire.prompts import chain_version, label_move, prompt_content, prompt_version
 from gyre_inference.wire.prompts import content_of as prompt_content_of
 from gyre_inference.wire.rollouts import rollout, wanted_of
@@ -36,4 +36,5 @@ __all__ = [
     "usage",
     "value",
     "wanted_of",
+    "weighing",
 ]

@@ -116,6 +116,7 @@ def record(answer: AnswerRecord) -> events_pb2.AnswerRecord:
 def _add_chain(message: events_pb2.AnswerRecord, answer: AnswerRecord) -> None:
     message.experiment = answer.experiment
     message.variant = answer.variant
+    message.variant_share = answer.variant_share
     message.chain = answer.chain
     message.chain_version = int(answer.chain_version or 0)
 

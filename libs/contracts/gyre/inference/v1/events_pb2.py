@@ -28,7 +28,7 @@ from gyre.inference.v1 import experiment_pb2 as gyre_dot_inference_dot_v1_dot_ex
 from gyre.inference.v1 import rollout_pb2 as gyre_dot_inference_dot_v1_dot_rollout__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egyre/inference/v1/events.proto\x12\x11gyre.inference.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egyre/inference/v1/answer.proto\x1a\"gyre/inference/v1/experiment.proto\x1a\x1fgyre/inference/v1/rollout.proto\"f\n\x0eRetrievedChunk\x12\x10\n\x08\x63hunk_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x0c\n\x04rank\x18\x04 \x01(\x05\x12\r\n\x05score\x18\x05 \x01(\x02\"\x8b\x02\n\tChainStep\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x16\n\x0eparent_step_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06status\x18\x07 \x01(\t\x12\r\n\x05input\x18\x08 \x01(\t\x12\x0e\n\x06output\x18\t \x01(\t\x12,\n\x05usage\x18\n \x01(\x0b\x32\x1d.gyre.inference.v1.TokenUsage\"\x9d\n\n\x0c\x41nswerRecord\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x14\n\x0c\x63hain_run_id\x18\x03 \x01(\t\x12+\n\x05steps\x18\x04 \x03(\x0b\x32\x1c.gyre.inference.v1.ChainStep\x12\x0e\n\x06tenant\x18\x05 \x01(\t\x12\x11\n\tprincipal\x18\x06 \x01(\t\x12\x10\n\x08\x65nd_user\x18\x07 \x01(\t\x12\x10\n\x08workload\x18\x08 \x01(\t\x12\x13\n\x0bprompt_name\x18\t \x01(\t\x12\x16\n\x0eprompt_version\x18\n \x01(\t\x12N\n\x10prompt_arguments\x18\x0b \x03(\x0b\x32\x34.gyre.inference.v1.AnswerRecord.PromptArgumentsEntry\x12\x30\n\x08messages\x18\x0c \x03(\x0b\x32\x1e.gyre.inference.v1.ChatMessage\x12\x12\n\ncompletion\x18\r \x01(\t\x12\x36\n\rfinish_reason\x18\x0e \x01(\x0e\x32\x1f.gyre.inference.v1.FinishReason\x12\r\n\x05model\x18\x0f \x01(\t\x12\x15\n\rmodel_version\x18\x10 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x11 \x01(\t\x12\x0f\n\x07variant\x18\x12 \x01(\t\x12\x12\n\nexperiment\x18\x13 \x01(\t\x12\x13\n\x0b\x63onfig_hash\x18\x14 \x01(\t\x12;\n\nparameters\x18\x15 \x01(\x0b\x32\'.gyre.inference.v1.GenerationParameters\x12\x12\n\ncollection\x18\x16 \x01(\t\x12;\n\x10retrieved_chunks\x18\x17 \x03(\x0b\x32!.gyre.inference.v1.RetrievedChunk\x12\x15\n\rindex_version\x18\x18 \x01(\t\x12.\n\tcitations\x18\x19 \x03(\x0b\x32\x1b.gyre.inference.v1.Citation\x12,\n\x05usage\x18\x1a \x01(\x0b\x32\x1d.gyre.inference.v1.TokenUsage\x12\x13\n\x0b\x63ost_micros\x18\x1b \x01(\x03\x12+\n\x07timings\x18\x1c \x01(\x0b\x32\x1a.gyre.inference.v1.Timings\x12J\n\x0eguard_verdicts\x18\x1d \x03(\x0b\x32\x32.gyre.inference.v1.AnswerRecord.GuardVerdictsEntry\x12?\n\x08metadata\x18\x1e \x03(\x0b\x32-.gyre.inference.v1.AnswerRecord.MetadataEntry\x12\x10\n\x08trace_id\x18\x1f \x01(\t\x12\x30\n\x0crequest_time\x18  \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63hain\x18! \x01(\t\x12\x15\n\rchain_version\x18\" \x01(\x05\x12\x10\n\x08question\x18# \x01(\t\x1a\x36\n\x14PromptArgumentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x34\n\x12GuardVerdictsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"B\n\x0f\x41nswerGenerated\x12/\n\x06record\x18\x01 \x01(\x0b\x32\x1f.gyre.inference.v1.AnswerRecord\"_\n\x0c\x41nswerFailed\x12/\n\x06record\x18\x01 \x01(\x0b\x32\x1f.gyre.inference.v1.AnswerRecord\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"b\n\x10PromptRegistered\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\"x\n\x0ePromptPromoted\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x05\x12\x12\n\nto_version\x18\x04 \x01(\x05\x12\x0e\n\x06\x61uthor\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\"a\n\x0f\x43hainRegistered\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\"w\n\rChainPromoted\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x05\x12\x12\n\nto_version\x18\x04 \x01(\x05\x12\x0e\n\x06\x61uthor\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\"F\n\x11\x45xperimentStarted\x12\x31\n\nexperiment\x18\x01 \x01(\x0b\x32\x1d.gyre.inference.v1.Experiment\"V\n\x11\x45xperimentStopped\x12\x31\n\nexperiment\x18\x01 \x01(\x0b\x32\x1d.gyre.inference.v1.Experiment\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\"=\n\x0eRolloutStarted\x12+\n\x07rollout\x18\x01 \x01(\x0b\x32\x1a.gyre.inference.v1.Rollout\"=\n\x0eRolloutChanged\x12+\n\x07rollout\x18\x01 \x01(\x0b\x32\x1a.gyre.inference.v1.Rollout\"N\n\rModelPromoted\x12+\n\x07rollout\x18\x01 \x01(\x0b\x32\x1a.gyre.inference.v1.Rollout\x12\x10\n\x08previous\x18\x02 \x01(\t\"T\n\x0fModelRolledBack\x12+\n\x07rollout\x18\x01 \x01(\x0b\x32\x1a.gyre.inference.v1.Rollout\x12\x14\n\x0cwas_promoted\x18\x02 \x01(\x08\"j\n\x10\x45rasureRequested\x12\x12\n\nerasure_id\x18\x01 \x01(\t\x12\x10\n\x08\x65nd_user\x18\x02 \x01(\t\x12\x30\n\x0crequest_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1egyre/inference/v1/events.proto\x12\x11gyre.inference.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egyre/inference/v1/answer.proto\x1a\"gyre/inference/v1/experiment.proto\x1a\x1fgyre/inference/v1/rollout.proto\"f\n\x0eRetrievedChunk\x12\x10\n\x08\x63hunk_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x0c\n\x04rank\x18\x04 \x01(\x05\x12\r\n\x05score\x18\x05 \x01(\x02\"\x8b\x02\n\tChainStep\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x16\n\x0eparent_step_id\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06status\x18\x07 \x01(\t\x12\r\n\x05input\x18\x08 \x01(\t\x12\x0e\n\x06output\x18\t \x01(\t\x12,\n\x05usage\x18\n \x01(\x0b\x32\x1d.gyre.inference.v1.TokenUsage\"\xb4\n\n\x0c\x41nswerRecord\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x14\n\x0c\x63hain_run_id\x18\x03 \x01(\t\x12+\n\x05steps\x18\x04 \x03(\x0b\x32\x1c.gyre.inference.v1.ChainStep\x12\x0e\n\x06tenant\x18\x05 \x01(\t\x12\x11\n\tprincipal\x18\x06 \x01(\t\x12\x10\n\x08\x65nd_user\x18\x07 \x01(\t\x12\x10\n\x08workload\x18\x08 \x01(\t\x12\x13\n\x0bprompt_name\x18\t \x01(\t\x12\x16\n\x0eprompt_version\x18\n \x01(\t\x12N\n\x10prompt_arguments\x18\x0b \x03(\x0b\x32\x34.gyre.inference.v1.AnswerRecord.PromptArgumentsEntry\x12\x30\n\x08messages\x18\x0c \x03(\x0b\x32\x1e.gyre.inference.v1.ChatMessage\x12\x12\n\ncompletion\x18\r \x01(\t\x12\x36\n\rfinish_reason\x18\x0e \x01(\x0e\x32\x1f.gyre.inference.v1.FinishReason\x12\r\n\x05model\x18\x0f \x01(\t\x12\x15\n\rmodel_version\x18\x10 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x11 \x01(\t\x12\x0f\n\x07variant\x18\x12 \x01(\t\x12\x12\n\nexperiment\x18\x13 \x01(\t\x12\x13\n\x0b\x63onfig_hash\x18\x14 \x01(\t\x12;\n\nparameters\x18\x15 \x01(\x0b\x32\'.gyre.inference.v1.GenerationParameters\x12\x12\n\ncollection\x18\x16 \x01(\t\x12;\n\x10retrieved_chunks\x18\x17 \x03(\x0b\x32!.gyre.inference.v1.RetrievedChunk\x12\x15\n\rindex_version\x18\x18 \x01(\t\x12.\n\tcitations\x18\x19 \x03(\x0b\x32\x1b.gyre.inference.v1.Citation\x12,\n\x05usage\x18\x1a \x01(\x0b\x32\x1d.gyre.inference.v1.TokenUsage\x12\x13\n\x0b\x63ost_micros\x18\x1b \x01(\x03\x12+\n\x07timings\x18\x1c \x01(\x0b\x32\x1a.gyre.inference.v1.Timings\x12J\n\x0eguard_verdicts\x18\x1d \x03(\x0b\x32\x32.gyre.inference.v1.AnswerRecord.GuardVerdictsEntry\x12?\n\x08metadata\x18\x1e \x03(\x0b\x32-.gyre.inference.v1.AnswerRecord.MetadataEntry\x12\x10\n\x08trace_id\x18\x1f \x01(\t\x12\x30\n\x0crequest_time\x18  \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63hain\x18! \x01(\t\x12\x15\n\rchain_version\x18\" \x01(\x05\x12\x10\n\x08question\x18# \x01(\t\x12\x15\n\rvariant_share\x18$ \x01(\x01\x1a\x36\n\x14PromptArgumentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x34\n\x12GuardVerdictsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"B\n\x0f\x41nswerGenerated\x12/\n\x06record\x18\x01 \x01(\x0b\x32\x1f.gyre.inference.v1.AnswerRecord\"_\n\x0c\x41nswerFailed\x12/\n\x06record\x18\x01 \x01(\x0b\x32\x1f.gyre.inference.v1.AnswerRecord\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"b\n\x10PromptRegistered\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\"x\n\x0ePromptPromoted\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x05\x12\x12\n\nto_version\x18\x04 \x01(\x05\x12\x0e\n\x06\x61uthor\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\"a\n\x0f\x43hainRegistered\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\"w\n\rChainPromoted\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x05\x12\x12\n\nto_version\x18\x04 \x01(\x05\x12\x0e\n\x06\x61uthor\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\"F\n\x11\x45xperimentStarted\x12\x31\n\nexperiment\x18\x01 \x01(\x0b\x32\x1d.gyre.inference.v1.Experiment\"V\n\x11\x45xperimentStopped\x12\x31\n\nexperiment\x18\x01 \x01(\x0b\x32\x1d.gyre.inference.v1.Experiment\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\"I\n\x14\x45xperimentReweighted\x12\x31\n\nexperiment\x18\x01 \x01(\x0b\x32\x1d.gyre.inference.v1.Experiment\"=\n\x0eRolloutStarted\x12+\n\x07rollout\x18\x01 \x01(\x0b\x32\x1a.gyre.inference.v1.Rollout\"=\n\x0eRolloutChanged\x12+\n\x07rollout\x18\x01 \x01(\x0b\x32\x1a.gyre.inference.v1.Rollout\"N\n\rModelPromoted\x12+\n\x07rollout\x18\x01 \x01(\x0b\x32\x1a.gyre.inference.v1.Rollout\x12\x10\n\x08previous\x18\x02 \x01(\t\"T\n\x0fModelRolledBack\x12+\n\x07rollout\x18\x01 \x01(\x0b\x32\x1a.gyre.inference.v1.Rollout\x12\x14\n\x0cwas_promoted\x18\x02 \x01(\x08\"j\n\x10\x45rasureRequested\x12\x12\n\nerasure_id\x18\x01 \x01(\t\x12\x10\n\x08\x65nd_user\x18\x02 \x01(\t\x12\x30\n\x0crequest_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,37 +46,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHAINSTEP']._serialized_start=292
   _globals['_CHAINSTEP']._serialized_end=559
   _globals['_ANSWERRECORD']._serialized_start=562
-  _globals['_ANSWERRECORD']._serialized_end=1871
-  _globals['_ANSWERRECORD_PROMPTARGUMENTSENTRY']._serialized_start=1714
-  _globals['_ANSWERRECORD_PROMPTARGUMENTSENTRY']._serialized_end=1768
-  _globals['_ANSWERRECORD_GUARDVERDICTSENTRY']._serialized_start=1770
-  _globals['_ANSWERRECORD_GUARDVERDICTSENTRY']._serialized_end=1822
-  _globals['_ANSWERRECORD_METADATAENTRY']._serialized_start=1824
-  _globals['_ANSWERRECORD_METADATAENTRY']._serialized_end=1871
-  _globals['_ANSWERGENERATED']._serialized_start=1873
-  _globals['_ANSWERGENERATED']._serialized_end=1939
-  _globals['_ANSWERFAILED']._serialized_start=1941
-  _globals['_ANSWERFAILED']._serialized_end=2036
-  _globals['_PROMPTREGISTERED']._serialized_start=2038
-  _globals['_PROMPTREGISTERED']._serialized_end=2136
-  _globals['_PROMPTPROMOTED']._serialized_start=2138
-  _globals['_PROMPTPROMOTED']._serialized_end=2258
-  _globals['_CHAINREGISTERED']._serialized_start=2260
-  _globals['_CHAINREGISTERED']._serialized_end=2357
-  _globals['_CHAINPROMOTED']._serialized_start=2359
-  _globals['_CHAINPROMOTED']._serialized_end=2478
-  _globals['_EXPERIMENTSTARTED']._serialized_start=2480
-  _globals['_EXPERIMENTSTARTED']._serialized_end=2550
-  _globals['_EXPERIMENTSTOPPED']._serialized_start=2552
-  _globals['_EXPERIMENTSTOPPED']._serialized_end=2638
-  _globals['_ROLLOUTSTARTED']._serialized_start=2640
-  _globals['_ROLLOUTSTARTED']._serialized_end=2701
-  _globals['_ROLLOUTCHANGED']._serialized_start=2703
-  _globals['_ROLLOUTCHANGED']._serialized_end=2764
-  _globals['_MODELPROMOTED']._serialized_start=2766
-  _globals['_MODELPROMOTED']._serialized_end=2844
-  _globals['_MODELROLLEDBACK']._serialized_start=2846
-  _globals['_MODELROLLEDBACK']._serialized_end=2930
-  _globals['_ERASUREREQUESTED']._serialized_start=2932
-  _globals['_ERASUREREQUESTED']._serialized_end=3038
+  _globals['_ANSWERRECORD']._serialized_end=1894
+  _globals['_ANSWERRECORD_PROMPTARGUMENTSENTRY']._serialized_start=1737
+  _globals['_ANSWERRECORD_PROMPTARGUMENTSENTRY']._serialized_end=1791
+  _globals['_ANSWERRECORD_GUARDVERDICTSENTRY']._serialized_start=1793
+  _globals['_ANSWERRECORD_GUARDVERDICTSENTRY']._serialized_end=1845
+  _globals['_ANSWERRECORD_METADATAENTRY']._serialized_start=1847
+  _globals['_ANSWERRECORD_METADATAENTRY']._serialized_end=1894
+  _globals['_ANSWERGENERATED']._serialized_start=1896
+  _globals['_ANSWERGENERATED']._serialized_end=1962
+  _globals['_ANSWERFAILED']._serialized_start=1964
+  _globals['_ANSWERFAILED']._serialized_end=2059
+  _globals['_PROMPTREGISTERED']._serialized_start=2061
+  _globals['_PROMPTREGISTERED']._serialized_end=2159
+  _globals['_PROMPTPROMOTED']._serialized_start=2161
+  _globals['_PROMPTPROMOTED']._serialized_end=2281
+  _globals['_CHAINREGISTERED']._serialized_start=2283
+  _globals['_CHAINREGISTERED']._serialized_end=2380
+  _globals['_CHAINPROMOTED']._serialized_start=2382
+  _globals['_CHAINPROMOTED']._serialized_end=2501
+  _globals['_EXPERIMENTSTARTED']._serialized_start=2503
+  _globals['_EXPERIMENTSTARTED']._serialized_end=2573
+  _globals['_EXPERIMENTSTOPPED']._serialized_start=2575
+  _globals['_EXPERIMENTSTOPPED']._serialized_end=2661
+  _globals['_EXPERIMENTREWEIGHTED']._serialized_start=2663
+  _globals['_EXPERIMENTREWEIGHTED']._serialized_end=2736
+  _globals['_ROLLOUTSTARTED']._serialized_start=2738
+  _globals['_ROLLOUTSTARTED']._serialized_end=2799
+  _globals['_ROLLOUTCHANGED']._serialized_start=2801
+  _globals['_ROLLOUTCHANGED']._serialized_end=2862
+  _globals['_MODELPROMOTED']._serialized_start=2864
+  _globals['_MODELPROMOTED']._serialized_end=2942
+  _globals['_MODELROLLEDBACK']._serialized_start=2944
+  _globals['_MODELROLLEDBACK']._serialized_end=3028
+  _globals['_ERASUREREQUESTED']._serialized_start=3030
+  _globals['_ERASUREREQUESTED']._serialized_end=3136
 # @@protoc_insertion_point(module_scope)

@@ -225,6 +225,7 @@ class AnswerRecord(_message.Message):
     CHAIN_FIELD_NUMBER: _builtins.int
     CHAIN_VERSION_FIELD_NUMBER: _builtins.int
     QUESTION_FIELD_NUMBER: _builtins.int
+    VARIANT_SHARE_FIELD_NUMBER: _builtins.int
     answer_id: _builtins.str
     """UUIDv7; the id to give feedback on."""
     conversation_id: _builtins.str
@@ -273,6 +274,8 @@ class AnswerRecord(_message.Message):
     """Version of the chain."""
     question: _builtins.str
     """What was asked, in the user's words; refused and failed requests have it too. The last message of plain chat."""
+    variant_share: _builtins.float
+    """Share of the traffic that the variant had when it was assigned; 0 without an experiment."""
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChainStep]:
         """Steps in the order they began."""
@@ -355,10 +358,11 @@ class AnswerRecord(_message.Message):
         chain: _builtins.str = ...,
         chain_version: _builtins.int = ...,
         question: _builtins.str = ...,
+        variant_share: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters", "request_time", b"request_time", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "answer_id", b"answer_id", "chain", b"chain", "chain_run_id", b"chain_run_id", "chain_version", b"chain_version", "citations", b"citations", "collection", b"collection", "completion", b"completion", "config_hash", b"config_hash", "conversation_id", b"conversation_id", "cost_micros", b"cost_micros", "end_user", b"end_user", "experiment", b"experiment", "finish_reason", b"finish_reason", "guard_verdicts", b"guard_verdicts", "index_version", b"index_version", "messages", b"messages", "metadata", b"metadata", "model", b"model", "model_version", b"model_version", "parameters", b"parameters", "principal", b"principal", "prompt_arguments", b"prompt_arguments", "prompt_name", b"prompt_name", "prompt_version", b"prompt_version", "question", b"question", "request_time", b"request_time", "retrieved_chunks", b"retrieved_chunks", "steps", b"steps", "tenant", b"tenant", "timings", b"timings", "trace_id", b"trace_id", "usage", b"usage", "variant", b"variant", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "answer_id", b"answer_id", "chain", b"chain", "chain_run_id", b"chain_run_id", "chain_version", b"chain_version", "citations", b"citations", "collection", b"collection", "completion", b"completion", "config_hash", b"config_hash", "conversation_id", b"conversation_id", "cost_micros", b"cost_micros", "end_user", b"end_user", "experiment", b"experiment", "finish_reason", b"finish_reason", "guard_verdicts", b"guard_verdicts", "index_version", b"index_version", "messages", b"messages", "metadata", b"metadata", "model", b"model", "model_version", b"model_version", "parameters", b"parameters", "principal", b"principal", "prompt_arguments", b"prompt_arguments", "prompt_name", b"prompt_name", "prompt_version", b"prompt_version", "question", b"question", "request_time", b"request_time", "retrieved_chunks", b"retrieved_chunks", "steps", b"steps", "tenant", b"tenant", "timings", b"timings", "trace_id", b"trace_id", "usage", b"usage", "variant", b"variant", "variant_share", b"variant_share", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -631,6 +635,30 @@ class ExperimentStopped(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExperimentStopped: _TypeAlias = ExperimentStopped  # noqa: Y015
+
+@_typing.final
+class ExperimentReweighted(_message.Message):
+    """Judgements moved the shares of an experiment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def experiment(self) -> _experiment_pb2.Experiment:
+        """The experiment; `weighing` has the shares and what they rest on."""
+
+    def __init__(
+        self,
+        *,
+        experiment: _experiment_pb2.Experiment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExperimentReweighted: _TypeAlias = ExperimentReweighted  # noqa: Y015
 
 @_typing.final
 class RolloutStarted(_message.Message):

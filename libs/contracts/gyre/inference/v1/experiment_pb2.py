@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from gyre.inference.v1 import answer_pb2 as gyre_dot_inference_dot_v1_dot_answer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gyre/inference/v1/experiment.proto\x12\x11gyre.inference.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egyre/inference/v1/answer.proto\"\xa0\x01\n\x07Variant\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12\x13\n\x0bprompt_name\x18\x03 \x01(\t\x12\x16\n\x0eprompt_version\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12;\n\nparameters\x18\x06 \x01(\x0b\x32\'.gyre.inference.v1.GenerationParameters\"\xf6\x01\n\nExperiment\x12\x15\n\rexperiment_id\x18\x01 \x01(\t\x12\x10\n\x08workload\x18\x02 \x01(\t\x12,\n\x08variants\x18\x03 \x03(\x0b\x32\x1a.gyre.inference.v1.Variant\x12\x11\n\tsticky_by\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x06 \x01(\t\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tstop_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gyre/inference/v1/experiment.proto\x12\x11gyre.inference.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egyre/inference/v1/answer.proto\"\xa0\x01\n\x07Variant\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12\x13\n\x0bprompt_name\x18\x03 \x01(\t\x12\x16\n\x0eprompt_version\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12;\n\nparameters\x18\x06 \x01(\x0b\x32\'.gyre.inference.v1.GenerationParameters\"L\n\nAllocation\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\r\n\x05\x66loor\x18\x03 \x01(\x01\x12\x0f\n\x07minimum\x18\x04 \x01(\x05\"s\n\x0eWeighedVariant\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12\x0c\n\x04mean\x18\x04 \x01(\x01\x12\x0b\n\x03low\x18\x05 \x01(\x01\x12\x0c\n\x04high\x18\x06 \x01(\x01\x12\x0c\n\x04\x62\x65st\x18\x07 \x01(\x01\"\x7f\n\x08Weighing\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12.\n\nweigh_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x08variants\x18\x03 \x03(\x0b\x32!.gyre.inference.v1.WeighedVariant\"\xd8\x02\n\nExperiment\x12\x15\n\rexperiment_id\x18\x01 \x01(\t\x12\x10\n\x08workload\x18\x02 \x01(\t\x12,\n\x08variants\x18\x03 \x03(\x0b\x32\x1a.gyre.inference.v1.Variant\x12\x11\n\tsticky_by\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x06 \x01(\t\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tstop_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\nallocation\x18\t \x01(\x0b\x32\x1d.gyre.inference.v1.Allocation\x12-\n\x08weighing\x18\n \x01(\x0b\x32\x1b.gyre.inference.v1.Weighingb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_VARIANT']._serialized_start=123
   _globals['_VARIANT']._serialized_end=283
-  _globals['_EXPERIMENT']._serialized_start=286
-  _globals['_EXPERIMENT']._serialized_end=532
+  _globals['_ALLOCATION']._serialized_start=285
+  _globals['_ALLOCATION']._serialized_end=361
+  _globals['_WEIGHEDVARIANT']._serialized_start=363
+  _globals['_WEIGHEDVARIANT']._serialized_end=478
+  _globals['_WEIGHING']._serialized_start=480
+  _globals['_WEIGHING']._serialized_end=607
+  _globals['_EXPERIMENT']._serialized_start=610
+  _globals['_EXPERIMENT']._serialized_end=954
 # @@protoc_insertion_point(module_scope)

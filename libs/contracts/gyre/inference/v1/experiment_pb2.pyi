@@ -35,7 +35,7 @@ class Variant(_message.Message):
     name: _builtins.str
     """Unique in the experiment, [a-z0-9._-]{1,64}."""
     weight: _builtins.float
-    """Its share is its weight over the sum of all; at least 0."""
+    """Its share is its weight over the sum of all, until an allocation moves it; at least 0."""
     prompt_name: _builtins.str
     """Prompt name."""
     prompt_version: _builtins.str
@@ -65,6 +65,120 @@ class Variant(_message.Message):
 Global___Variant: _TypeAlias = Variant  # noqa: Y015
 
 @_typing.final
+class Allocation(_message.Message):
+    """How shares move by judgements."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """`thompson`: the share of a variant is the probability that it is the best one, above the floor."""
+    metric: _builtins.str
+    """What is best: `feedback.NAME` or `evaluation.NAME`, values from 0 to 1, with `-` before it where less is better."""
+    floor: _builtins.float
+    """Least share of each variant, always; 0 means 0.05."""
+    minimum: _builtins.int
+    """Judgements that every variant needs before shares move; 0 means 20."""
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        metric: _builtins.str = ...,
+        floor: _builtins.float = ...,
+        minimum: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["floor", b"floor", "method", b"method", "metric", b"metric", "minimum", b"minimum"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Allocation: _TypeAlias = Allocation  # noqa: Y015
+
+@_typing.final
+class WeighedVariant(_message.Message):
+    """What was known of a variant, and its share by that."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    BEST_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    share: _builtins.float
+    """Its share of the traffic, 0 to 1."""
+    count: _builtins.int
+    """Judgements."""
+    mean: _builtins.float
+    """Their mean, more being better; 0 where there are none."""
+    low: _builtins.float
+    """The mean lies above this with probability 0.975."""
+    high: _builtins.float
+    """The mean lies below this with probability 0.975."""
+    best: _builtins.float
+    """Probability that it is the best one."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        share: _builtins.float = ...,
+        count: _builtins.int = ...,
+        mean: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        best: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "count", b"count", "high", b"high", "low", b"low", "mean", b"mean", "name", b"name", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WeighedVariant: _TypeAlias = WeighedVariant  # noqa: Y015
+
+@_typing.final
+class Weighing(_message.Message):
+    """Shares of one moment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    WEIGH_TIME_FIELD_NUMBER: _builtins.int
+    VARIANTS_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Counts those of the experiment, from 1; 0 is what is known now."""
+    @_builtins.property
+    def weigh_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def variants(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeighedVariant]:
+        """In the order of the experiment."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        weigh_time: _timestamp_pb2.Timestamp | None = ...,
+        variants: _abc.Iterable[Global___WeighedVariant] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["weigh_time", b"weigh_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "variants", b"variants", "weigh_time", b"weigh_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Weighing: _TypeAlias = Weighing  # noqa: Y015
+
+@_typing.final
 class Experiment(_message.Message):
     """An experiment. Answers that it shaped carry its id and their variant."""
 
@@ -78,6 +192,8 @@ class Experiment(_message.Message):
     AUTHOR_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     STOP_TIME_FIELD_NUMBER: _builtins.int
+    ALLOCATION_FIELD_NUMBER: _builtins.int
+    WEIGHING_FIELD_NUMBER: _builtins.int
     experiment_id: _builtins.str
     """Made by the client, [a-z0-9._-]{1,64}."""
     workload: _builtins.str
@@ -100,6 +216,14 @@ class Experiment(_message.Message):
     def stop_time(self) -> _timestamp_pb2.Timestamp:
         """When it was stopped; absent while it runs."""
 
+    @_builtins.property
+    def allocation(self) -> Global___Allocation:
+        """How shares move; absent: they stay as the weights say."""
+
+    @_builtins.property
+    def weighing(self) -> Global___Weighing:
+        """The shares in force, set by the service; absent: as the weights say."""
+
     def __init__(
         self,
         *,
@@ -111,10 +235,12 @@ class Experiment(_message.Message):
         author: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         stop_time: _timestamp_pb2.Timestamp | None = ...,
+        allocation: Global___Allocation | None = ...,
+        weighing: Global___Weighing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time", "stop_time", b"stop_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "start_time", b"start_time", "stop_time", b"stop_time", "weighing", b"weighing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "experiment_id", b"experiment_id", "message", b"message", "start_time", b"start_time", "sticky_by", b"sticky_by", "stop_time", b"stop_time", "variants", b"variants", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "author", b"author", "experiment_id", b"experiment_id", "message", b"message", "start_time", b"start_time", "sticky_by", b"sticky_by", "stop_time", b"stop_time", "variants", b"variants", "weighing", b"weighing", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

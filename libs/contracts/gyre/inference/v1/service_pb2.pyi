@@ -1554,6 +1554,64 @@ class StopExperimentResponse(_message.Message):
 Global___StopExperimentResponse: _TypeAlias = StopExperimentResponse  # noqa: Y015
 
 @_typing.final
+class GetExperimentRequest(_message.Message):
+    """Names an experiment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_ID_FIELD_NUMBER: _builtins.int
+    experiment_id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        experiment_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment_id", b"experiment_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetExperimentRequest: _TypeAlias = GetExperimentRequest  # noqa: Y015
+
+@_typing.final
+class GetExperimentResponse(_message.Message):
+    """What is known of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
+    WEIGHINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def experiment(self) -> _experiment_pb2.Experiment:
+        """The experiment."""
+
+    @_builtins.property
+    def known(self) -> _experiment_pb2.Weighing:
+        """What is known now, or was at its stop; absent without an allocation."""
+
+    @_builtins.property
+    def weighings(self) -> _containers.RepeatedCompositeFieldContainer[_experiment_pb2.Weighing]:
+        """Shares over time, newest first, at most 200; the last one of an experiment that was stopped is what it came to."""
+
+    def __init__(
+        self,
+        *,
+        experiment: _experiment_pb2.Experiment | None = ...,
+        known: _experiment_pb2.Weighing | None = ...,
+        weighings: _abc.Iterable[_experiment_pb2.Weighing] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment", "known", b"known"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment", "known", b"known", "weighings", b"weighings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetExperimentResponse: _TypeAlias = GetExperimentResponse  # noqa: Y015
+
+@_typing.final
 class StartRolloutRequest(_message.Message):
     """What shall be rolled out."""
 

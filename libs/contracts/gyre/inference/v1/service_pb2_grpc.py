@@ -767,6 +767,11 @@ class ExperimentServiceStub:
                 request_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.StopExperimentRequest.SerializeToString,
                 response_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.StopExperimentResponse.FromString,
                 _registered_method=True)
+        self.GetExperiment = channel.unary_unary(
+                '/gyre.inference.v1.ExperimentService/GetExperiment',
+                request_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.GetExperimentRequest.SerializeToString,
+                response_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.GetExperimentResponse.FromString,
+                _registered_method=True)
 
 
 class ExperimentServiceServicer:
@@ -795,6 +800,13 @@ class ExperimentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetExperiment(self, request, context):
+        """One, with what is known of its variants where their shares move.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExperimentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -812,6 +824,11 @@ def add_ExperimentServiceServicer_to_server(servicer, server):
                     servicer.StopExperiment,
                     request_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.StopExperimentRequest.FromString,
                     response_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.StopExperimentResponse.SerializeToString,
+            ),
+            'GetExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetExperiment,
+                    request_deserializer=gyre_dot_inference_dot_v1_dot_service__pb2.GetExperimentRequest.FromString,
+                    response_serializer=gyre_dot_inference_dot_v1_dot_service__pb2.GetExperimentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -896,6 +913,33 @@ class ExperimentService:
             '/gyre.inference.v1.ExperimentService/StopExperiment',
             gyre_dot_inference_dot_v1_dot_service__pb2.StopExperimentRequest.SerializeToString,
             gyre_dot_inference_dot_v1_dot_service__pb2.StopExperimentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gyre.inference.v1.ExperimentService/GetExperiment',
+            gyre_dot_inference_dot_v1_dot_service__pb2.GetExperimentRequest.SerializeToString,
+            gyre_dot_inference_dot_v1_dot_service__pb2.GetExperimentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -284,6 +284,8 @@ class ExperimentServiceStub:
     """Newest first."""
     StopExperiment: _grpc.UnaryUnaryMultiCallable[_service_pb2.StopExperimentRequest, _service_pb2.StopExperimentResponse]
     """Stops one; may be repeated."""
+    GetExperiment: _grpc.UnaryUnaryMultiCallable[_service_pb2.GetExperimentRequest, _service_pb2.GetExperimentResponse]
+    """One, with what is known of its variants where their shares move."""
 
 @_typing.type_check_only
 class ExperimentServiceAsyncStub(ExperimentServiceStub):
@@ -298,6 +300,8 @@ class ExperimentServiceAsyncStub(ExperimentServiceStub):
     """Newest first."""
     StopExperiment: _aio.UnaryUnaryMultiCallable[_service_pb2.StopExperimentRequest, _service_pb2.StopExperimentResponse]  # type: ignore[assignment]
     """Stops one; may be repeated."""
+    GetExperiment: _aio.UnaryUnaryMultiCallable[_service_pb2.GetExperimentRequest, _service_pb2.GetExperimentResponse]  # type: ignore[assignment]
+    """One, with what is known of its variants where their shares move."""
 
 class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Experiments: shares of the traffic for variants of prompt, model and parameters."""
@@ -327,6 +331,14 @@ class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.StopExperimentResponse, _abc.Awaitable[_service_pb2.StopExperimentResponse]]:
         """Stops one; may be repeated."""
+
+    @_abc_1.abstractmethod
+    def GetExperiment(
+        self,
+        request: _service_pb2.GetExperimentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.GetExperimentResponse, _abc.Awaitable[_service_pb2.GetExperimentResponse]]:
+        """One, with what is known of its variants where their shares move."""
 
 def add_ExperimentServiceServicer_to_server(servicer: ExperimentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

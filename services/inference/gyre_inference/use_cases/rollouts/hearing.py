@@ -1,4 +1,4 @@
-"""Judgements of others that say something about a rollout's arms."""
+"""Judgements of others that say something about a rollout's arms, or an experiment's variants."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import hashlib
 from collections.abc import Mapping
 
 from gyre_inference.domain.rollouts import PREFIX, Doubt, Observation
-from gyre_inference.ports import Rollouts
+from gyre_inference.ports import Experiments, Rollouts
 
 
 class HearJudgements:
-    """Only of answers that a rollout shaped, and only while they count: see `Rollouts.observe`."""
+    """Only of answers that a rollout or an experiment shaped, and only while they count: see
+    `Rollouts.observe`, `Experiments.observe`."""
 
-    def __init__(self, rollouts: Rollouts) -> None:
+    def __init__(self, rollouts: Rollouts, experiments: Experiments) -> None:
         self._rollouts = rollouts
+        self._experiments = experiments
 
     async def feedback(
         self, tenant: str, answer: Mapping[str, str], metric: str, value: float
@@ -40,13 +42,15 @@ class HearJudgements:
     ) -> None:
         experiment, arm = answer["experiment"], answer["variant"]
         source = answer.get("feedback_id", "")
-        if experiment.startswith(PREFIX) and scores:
-            await self._rollouts.observe(
-                [
-                    Observation(tenant, experiment, arm, metric, unit, value, source)
-                    for metric, value in scores.items()
-                ]
-            )
+        if not experiment or not scores:
+            return
+        counting = self._rollouts if experiment.startswith(PREFIX) else self._experiments
+        await counting.observe(
+            [
+                Observation(tenant, experiment, arm, metric, unit, value, source)
+                for metric, value in scores.items()
+            ]
+        )
 
 
 def _told_apart(rollout_id: str, person: str) -> str:
