@@ -5,6 +5,7 @@ A file stays whole, and two processes have nothing in common: neither a port nor
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         from gyre_local import ports
 
+        os.environ.pop("COLUMNS", None)  # xdist's; a console made at import keeps it
         worker = int(config.workerinput["workerid"].removeprefix("gw"))
         workers = int(config.workerinput["workercount"])
         ports.divide(worker % workers, workers)
