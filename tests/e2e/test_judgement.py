@@ -25,7 +25,7 @@ async def asked(gyre: Gyre, **how: str) -> tuple[AnswerStarted, AnswerDone]:
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    for _ in range(PATIENCE * 5):
+    for _ in range(round(PATIENCE * 5)):
         if await condition():
             return
         await asyncio.sleep(0.2)
