@@ -133,8 +133,9 @@ async def test_a_ruined_model_is_refused_and_one_that_a_blind_gate_passed_is_rol
 
 
 async def test_the_demo_promotes_a_prompt_by_gate_shadow_and_canary(
-    own_platform: RunningPlatform, careful: Company
+    stage: Stage, careful: Company
 ) -> None:
+    await set_up(stage, careful)
     gyre = careful.gyre
     await gyre.evaluation.upload_dataset(DATASET, examples())
     before = await prompt_in_use(careful)
