@@ -17,6 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gyre_runtime.database import Database, Transaction
@@ -199,6 +200,20 @@ class Eraser:
     @property
     def _table(self) -> sa.Table:
         return self._database.tables.erasures
+
+
+def says(event: type[Message]) -> Finish:
+    """Finishes with the service's own event of what it forgot: `erasure_id`, `erased` and
+    `forget_time`."""
+
+    async def finish(transaction: Transaction, wanted: Erasure, counts: Counts) -> None:
+        now = Timestamp()
+        now.GetCurrentTime()
+        said = event(erasure_id=wanted.erasure_id, erased=counts, forget_time=now)
+        name = wanted.erasure_id
+        transaction.say(said, tenant=wanted.tenant, entity_id=name, cause=name)
+
+    return finish
 
 
 def _about(outbox: sa.Table, event: type[Message], tenant: str) -> sa.ColumnElement[bool]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LONGEST = 300
+_ERROR = "error:"
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,12 @@ class Ended:
 
     code: int
     last: str
+
+    @property
+    def refusal(self) -> str:
+        """Why it will not do it, today or later: it ended with 1 and `error: ...`. Else empty."""
+        refused = self.code == 1 and self.last.startswith(_ERROR)
+        return self.last.removeprefix(_ERROR).strip() if refused else ""
 
 
 async def run_program(command: Sequence[str], *, seconds: float) -> Ended:

@@ -18,7 +18,7 @@ from pathlib import Path
 given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 folder, source = Path(given["--repository"]) / given["--name"], Path(given["--model-dir"])
 if folder.exists() and (folder / "w").read_text() != (source / "w").read_text():
-    sys.exit(f"{folder.name} has other content already")
+    sys.exit(f"error: {folder.name} has other content already")
 shutil.copytree(source, folder, dirs_exist_ok=True)
 """
 
@@ -63,6 +63,14 @@ async def test_a_folder_outside_of_the_store_is_not_placed(tmp_path: Path) -> No
 async def test_without_a_program_nothing_is_placed(tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="no command"):
         await CommandShelf((), tmp_path, tmp_path).place("llm-1", "one")
+
+
+async def test_what_ends_a_program_from_outside_is_no_refusal(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    killed = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
+    for command in (killed, [str(tmp_path / "no-such-program")]):
+        with pytest.raises(Unavailable):
+            await CommandShelf(command, tmp_path, tmp_path).place("llm-1", "one")
 
 
 async def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:

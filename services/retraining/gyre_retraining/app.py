@@ -19,9 +19,9 @@ from gyre_runtime.telemetry import counter, gauge, logger
 
 from gyre_retraining.adapters.catalogue import CatalogueRecipes, read_policies
 from gyre_retraining.adapters.datasets import FolderDatasetStore
-from gyre_retraining.adapters.erasing import eraser
 from gyre_retraining.adapters.evaluation_sets import ServiceEvaluationSets
 from gyre_retraining.adapters.feature_history import FeastFeatureHistory
+from gyre_retraining.adapters.forgetting import eraser
 from gyre_retraining.adapters.jobs_kubernetes import KubernetesJobs
 from gyre_retraining.adapters.jobs_local import LocalJobs
 from gyre_retraining.adapters.lineage import DatabaseLineageStore, ParquetDatasetSources

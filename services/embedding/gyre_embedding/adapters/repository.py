@@ -15,7 +15,6 @@ from gyre_embedding.domain.embedders import PREFIX
 from gyre_embedding.ports import ModelUnavailable, NotPlaced
 
 CONFIG = "config.pbtxt"
-REFUSED = 1
 STAGING = ".staging-"
 DEPTH = 3
 """Of a model's folder in the store: tenant, name, key."""
@@ -45,8 +44,8 @@ class FolderShelf:
             raise ModelUnavailable(told) from None
         except OSError as error:
             raise ModelUnavailable(f"the command that places embedders: {error}") from error
-        if ended.code == REFUSED and ended.last.startswith("error:"):
-            raise NotPlaced(f"{name} cannot be placed: {ended.last.removeprefix('error:').strip()}")
+        if ended.refusal:
+            raise NotPlaced(f"{name} cannot be placed: {ended.refusal}")
         if ended.code:
             raise ModelUnavailable(f"{name} was not placed (code {ended.code}): {ended.last}")
 

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
-from google.protobuf.timestamp_pb2 import Timestamp
 from gyre.evaluation.v1.events_pb2 import AlertAcknowledged, AlertRaised, EvaluationsForgotten
 from gyre_runtime.database import Database, Transaction
 from gyre_runtime.database.tombstones import Tombstones
 from gyre_runtime.database.transaction import insert_ignore
-from gyre_runtime.erasing import Counts, Eraser, Erasure
+from gyre_runtime.erasing import Eraser, Erasure, says
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gyre_evaluation.adapters.live.tables import activity, alerts, observations, pending, scores
@@ -81,16 +80,12 @@ def eraser(database: Database, failed: Callable[[Exception], None]) -> Eraser:
             counts["cached_answers"] += (await connection.execute(cached)).rowcount
         return counts
 
-    async def finish(transaction: Transaction, wanted: Erasure, counts: Counts) -> None:
-        now = Timestamp()
-        now.GetCurrentTime()
-        event = EvaluationsForgotten(erasure_id=wanted.erasure_id, erased=counts, forget_time=now)
-        transaction.say(
-            event, tenant=wanted.tenant, entity_id=wanted.erasure_id, cause=wanted.erasure_id
-        )
-
     return Eraser(
-        database, erase, finish, {AlertRaised: _names, AlertAcknowledged: _names}, failed=failed
+        database,
+        erase,
+        says(EvaluationsForgotten),
+        {AlertRaised: _names, AlertAcknowledged: _names},
+        failed=failed,
     )
 
 

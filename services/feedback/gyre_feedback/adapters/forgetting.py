@@ -16,7 +16,7 @@ from gyre.feedback.v1.events_pb2 import (
 )
 from gyre_runtime.database import Database, Transaction
 from gyre_runtime.database.tombstones import Tombstones
-from gyre_runtime.erasing import Concerned, Counts, Eraser, Erasure
+from gyre_runtime.erasing import Concerned, Eraser, Erasure, says
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gyre_feedback.adapters.rows import is_key, judgement_of
@@ -141,14 +141,6 @@ def eraser(database: Database, failed: Callable[[Exception], None]) -> Eraser:
             "judgements": own,
         }
 
-    async def finish(transaction: Transaction, wanted: Erasure, counts: Counts) -> None:
-        now = Timestamp()
-        now.GetCurrentTime()
-        event = FeedbackForgotten(erasure_id=wanted.erasure_id, erased=counts, forget_time=now)
-        transaction.say(
-            event, tenant=wanted.tenant, entity_id=wanted.erasure_id, cause=wanted.erasure_id
-        )
-
     async def recorded(_: AsyncConnection, event: FeedbackRecorded, wanted: Erasure) -> bool:
         people = event.answer.end_user, event.feedback.source.rater
         return wanted.subject in people and _seconds(event.record_time) <= wanted.until
@@ -174,7 +166,7 @@ def eraser(database: Database, failed: Callable[[Exception], None]) -> Eraser:
         FeedbackSubmitted: submitted,
         ReviewCompleted: reviewed,
     }
-    return Eraser(database, erase, finish, concerned, failed=failed)
+    return Eraser(database, erase, says(FeedbackForgotten), concerned, failed=failed)
 
 
 async def _answers(connection: AsyncConnection, wanted: Erasure) -> list[str]:

@@ -35,8 +35,12 @@ class CommandShelf:
             ended = await run_program([*self._command, *map(str, where)], seconds=self._seconds)
         except TimeoutError:
             raise Unavailable(f"{name!r} was not placed in {self._seconds:g} s") from None
-        if ended.code:
-            raise Conflict(f"{name!r} cannot be placed: {ended.last}")
+        except OSError as error:
+            raise Unavailable(f"the program that places models: {error}") from error
+        if ended.refusal:
+            raise Conflict(f"{name!r} cannot be placed: {ended.refusal}")
+        if ended.code:  # e.g. it was killed
+            raise Unavailable(f"{name!r} was not placed (code {ended.code}): {ended.last}")
 
     def _folder(self, uri: str) -> Path:
         store = self._store.resolve()

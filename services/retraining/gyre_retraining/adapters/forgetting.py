@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
-from google.protobuf.timestamp_pb2 import Timestamp
 from gyre.retraining.v1.events_pb2 import SourcesForgotten
 from gyre_runtime.database import Database, Transaction
-from gyre_runtime.erasing import Counts, Eraser, Erasure
+from gyre_runtime.erasing import Eraser, Erasure, says
 
 from gyre_retraining.adapters import lineage, source_erasure
 from gyre_retraining.adapters.source_tables import judgements
@@ -53,18 +52,7 @@ def eraser(
             "lineage_edges": edges,
         }
 
-    async def finish(transaction: Transaction, wanted: Erasure, counts: Counts) -> None:
-        now = Timestamp()
-        now.GetCurrentTime()
-        event = SourcesForgotten(erasure_id=wanted.erasure_id, erased=counts, forget_time=now)
-        transaction.say(
-            event,
-            tenant=wanted.tenant,
-            entity_id=wanted.erasure_id,
-            cause=wanted.erasure_id,
-        )
-
-    return Eraser(database, erase, finish, {}, failed=failed)
+    return Eraser(database, erase, says(SourcesForgotten), {}, failed=failed)
 
 
 async def _datasets_of(store: LineageStore, tenant: str, person: Thing) -> list[str]:
